@@ -1,0 +1,1 @@
+"""The generator itself, in pure Python: no Django, no settings, no database."""

@@ -1,0 +1,269 @@
+"""Forks, with hooks and without: a child never uses what was its parent's."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+
+import pytest
+
+from django_uidgen.core import fork
+from django_uidgen.core.fork import ForkGuard
+from django_uidgen.core.generators import CachedUidGenerator, DefaultUidGenerator
+from django_uidgen.core.layout import BitLayout
+from tests.core.memory import MemoryAssigner
+
+LAYOUT = BitLayout.preset("snowflake")
+
+both = pytest.mark.parametrize("kind", [DefaultUidGenerator, CachedUidGenerator])
+
+
+class ByProcess(MemoryAssigner):
+    """Worker ids by process id: memory is no table that processes could share."""
+
+    def claim(self, now):
+        self.worker_ids = [os.getpid() % 1024]
+        return super().claim(now)
+
+
+def in_child(work, *, fork=os.fork):
+    """Fork, do ``work`` in the child, and return its result as JSON gives it."""
+    read, write = os.pipe()
+    pid = fork()
+    if pid == 0:
+        try:
+            signal.alarm(20)
+            os.write(write, json.dumps(work()).encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as answer:
+        text = answer.read()
+    assert os.waitpid(pid, 0)[1] == 0
+    return json.loads(text)
+
+
+def c_fork():
+    """Fork as uWSGI does: in C, with no hook of Python's."""
+    return ctypes.PyDLL(None).fork()
+
+
+forks = pytest.mark.parametrize("fork", [os.fork, c_fork])
+
+
+@pytest.fixture
+def generator(kind):
+    """Return a generator that has minted, with stock."""
+    generator = kind(LAYOUT, ByProcess(LAYOUT))
+    generator.uid()
+    yield generator
+    generator.close()
+
+
+@both
+@forks
+def test_child_mints_with_its_own_lease(generator, fork):
+    """No UID twice, and no worker id of the parent's."""
+    state = generator._own_state()
+    before = [generator.uid() for _ in range(20)]
+    stock = getattr(state, "buffer", ())
+    if stock:
+        assert len(stock) > 0
+
+    def mint():
+        uids = [generator.uid() for _ in range(3000)] + generator.uids(3000)
+        return [uids, generator.lease.worker_id]
+
+    uids, worker_id = in_child(mint, fork=fork)
+    after = [generator.uid() for _ in range(3000)]
+    assert len({*before, *uids, *after}) == 6020 + 3000
+    assert worker_id != generator.lease.worker_id
+    assert min(uids) > max(before)
+
+
+@both
+@forks
+def test_grandchild(generator, fork):
+    """The page of a child is wiped in its children too."""
+
+    def mint():
+        mine = [generator.uid() for _ in range(100)]
+        return mine + in_child(lambda: [generator.uid() for _ in range(100)], fork=fork)
+
+    uids = in_child(mint, fork=fork) + [generator.uid() for _ in range(100)]
+    assert len(set(uids)) == 300
+
+
+@both
+@forks
+def test_child_of_a_parent_whose_locks_are_held(generator, fork):
+    """Another thread of the parent may be minting or claiming at that moment."""
+    state = generator._own_state()
+    held = threading.Event()
+    release = threading.Event()
+
+    def hold():
+        with state.lease_lock:
+            held.set()
+            release.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait()
+    try:
+        uid = in_child(generator.uid, fork=without_warning(fork))
+    finally:
+        release.set()
+        holder.join()
+    assert uid != generator.uid()
+
+
+def without_warning(fork):
+    """Return ``fork`` for a test that has threads of its own, of which Python warns."""
+
+    def quiet():
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            return fork()
+
+    return quiet
+
+
+@both
+def test_fork_in_a_thread(generator):
+    """The child's only thread is not the main one of its parent."""
+    uids = []
+
+    def forking():
+        fork = without_warning(os.fork)
+        uids.extend(in_child(lambda: [generator.uid() for _ in range(50)], fork=fork))
+
+    thread = threading.Thread(target=forking)
+    thread.start()
+    thread.join()
+    uids += [generator.uid() for _ in range(50)]
+    assert len(set(uids)) == 100
+
+
+def test_no_thread_of_ours_is_there_when_python_forks():
+    """Python warns of forks with threads, and warnings are errors here."""
+    generator = CachedUidGenerator(LAYOUT, ByProcess(LAYOUT))
+    generator.uid()
+    assert generator._own_state().executor.running
+    in_child(generator.uid)
+    assert not generator._own_state().executor.running
+    generator.uid()
+    assert generator._own_state().executor.running
+    generator.close()
+
+
+def test_stock_is_not_left_unwatched_over_a_fork():
+    """The thread that throws old UIDs away was stopped."""
+    generator = CachedUidGenerator(LAYOUT, ByProcess(LAYOUT))
+    generator.uid()
+    in_child(lambda: 0)
+    assert len(generator._own_state().buffer) == 0
+    generator.close()
+
+
+def test_fork_does_not_wait_for_ever_for_the_lock(monkeypatch):
+    """A signal handler that forks may have interrupted its holder."""
+    monkeypatch.setattr("django_uidgen.core.generators._STOP_TIMEOUT", 0.01)
+    generator = CachedUidGenerator(LAYOUT, ByProcess(LAYOUT))
+    with generator._own_state().lock:
+        uid = in_child(generator.uid)
+    assert uid != generator.uid()
+    generator.close()
+
+
+def test_close_in_a_child_leaves_the_parents_lease():
+    """It is not the child's to give back."""
+    generator = DefaultUidGenerator(LAYOUT, ByProcess(LAYOUT))
+    generator.uid()
+
+    def close():
+        generator.close()
+        return generator.assigner.rows[0].released
+
+    assert in_child(close) is False
+    generator.close()
+
+
+@pytest.mark.parametrize("page", ["wiped by the kernel", "plain"])
+def test_guard_holds_in_its_own_process_only(monkeypatch, page):
+    """With the kernel's help or with the process id."""
+    if page == "plain":
+        monkeypatch.setattr(fork, "_wiped_on_fork", lambda: None)
+    guard = ForkGuard()
+    assert guard
+    assert in_child(lambda: bool(guard)) is False
+    assert guard
+    guard.disarm()
+    assert not guard
+
+
+def test_guard_page_reads_zero_after_a_fork_in_c():
+    """No hook runs there."""
+    guard = ForkGuard()
+    assert guard.page[0] == 1
+    assert in_child(lambda: guard.page[0], fork=c_fork) == 0
+    assert guard.page[0] == 1
+
+
+def test_page_without_help_of_the_kernel(monkeypatch):
+    """Other systems, and Linux before 4.14."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert fork._wiped_on_fork() is None
+    monkeypatch.undo()
+    monkeypatch.setattr(fork, "_MADV_WIPEONFORK", 9999)
+    assert fork._wiped_on_fork() is None
+
+
+@both
+def test_hooks_alone_are_enough(monkeypatch, kind):
+    """Where there is no such page."""
+    monkeypatch.setattr(fork, "_wiped_on_fork", lambda: None)
+    generator = kind(LAYOUT, ByProcess(LAYOUT))
+    before = generator.uid()
+    assert isinstance(generator._own_state().guard.page, bytearray)
+    uids = in_child(lambda: [generator.uid() for _ in range(100)])
+    after = [generator.uid() for _ in range(100)]
+    assert len({before, *uids, *after}) == 201
+    generator.close()
+
+
+_shared: list[CachedUidGenerator] = []
+
+
+def _mint_in_process(count):
+    return [_shared[0].uid() for _ in range(count)]
+
+
+@pytest.mark.parametrize("kind", [CachedUidGenerator])
+def test_process_pool(generator):
+    """Multiprocessing and concurrent.futures fork too."""
+    _shared[:] = [generator]
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(2, mp_context=context) as pool:
+        parts = list(pool.map(_mint_in_process, [500] * 6))
+    uids = {uid for part in parts for uid in part}
+    uids.update(_mint_in_process(500))
+    assert len(uids) == 3500
+
+
+def test_collected_generators_are_forgotten():
+    """The hooks hold no generator that nobody uses."""
+    gc.collect()
+    before = len(fork.hooks._members)
+    generator = DefaultUidGenerator(LAYOUT, ByProcess(LAYOUT))
+    assert len(fork.hooks._members) == before + 1
+    del generator
+    gc.collect()
+    assert len(fork.hooks._members) == before
