@@ -1,0 +1,74 @@
+# `make help` lists the targets. All of them work in a virtual environment, which is made
+# on first use, with the newest supported Python that tools/find-python finds.
+# Another one: make test PYTHON=/path/to/python VENV=.venv-other
+
+VENV ?= .venv
+PYTHON ?= $(shell tools/find-python)
+BIN = $(VENV)/bin
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# The databases of `make test`, and arguments for pytest: make test DB=sqlite ARGS="-k lease"
+DB ?=
+ARGS ?=
+# How many databases at a time.
+JOBS ?= 1
+MARIADB_EXTRA = $(if $(UIDGEN_TEST_MARIADB_URL),mariadb)
+
+.PHONY: help demo run test coverage lint format types check matrix wheel clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+
+demo: $(VENV)/.installed-demo  ## run the example project through its paces, then end
+	$(BIN)/python example_project/demo.py
+
+run: $(VENV)/.installed-demo  ## the same, but leave the site on
+	$(BIN)/python example_project/demo.py --serve
+
+test: $(VENV)/.installed-test $(MARIADB_EXTRA:%=$(VENV)/.installed-%)  ## run the suite on SQLite and PostgreSQL (and MariaDB, if its URL is set)
+	$(BIN)/python tools/run_tests.py $(if $(COVERAGE),--coverage) --jobs $(JOBS) $(DB) -- $(ARGS)
+
+coverage: $(VENV)/.installed-test  ## run the suite on the same databases, and show what it did not reach
+	$(BIN)/coverage erase
+	$(MAKE) test COVERAGE=1
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+lint: $(VENV)/.installed-lint  ## check style, formatting and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-lint  ## mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.installed-test $(VENV)/.installed-types  ## check the types
+	$(BIN)/mypy
+
+check: $(VENV)/.installed-test  ## run Django's checks, and see that no migration is missing
+	$(BIN)/python -m django check --settings=tests.settings.sqlite --fail-level=WARNING
+	$(BIN)/python -m django makemigrations --settings=tests.settings.sqlite --check --dry-run
+	$(BIN)/python example_project/manage.py check --fail-level=WARNING
+	$(BIN)/python example_project/manage.py makemigrations --check --dry-run
+
+wheel: $(VENV)/.installed-lint  ## build the sdist and the wheel, and try the wheel elsewhere
+	rm -rf dist
+	$(BIN)/python -m build --quiet
+	$(BIN)/python tools/check_wheel.py
+
+matrix: wheel  ## run the suite against the wheel, with each Python and each Django
+	$(BIN)/python tools/matrix.py $(if $(COVERAGE),--coverage) $(ENVS)
+
+clean:  ## remove all that was made here
+	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* htmlcov
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+# A stamp for each extra: it is installed again when the metadata has changed.
+$(VENV)/.installed-%: setup.cfg pyproject.toml | $(VENV)/.made
+	$(PIP_INSTALL) --editable '.[$*]'
+	@touch $@
+
+$(VENV)/.made:
+	@test -n "$(PYTHON)"
+	$(PYTHON) -m venv $(VENV)
+	@touch $@

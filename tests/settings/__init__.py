@@ -1,0 +1,1 @@
+"""One settings module per database under test, with no fallback between them."""
