@@ -16,7 +16,6 @@ import mmap
 import os
 import sys
 import threading
-from typing import Protocol
 from weakref import WeakSet
 
 # linux/mman.h; the constant is not in Python's mmap module.
@@ -26,11 +25,14 @@ _MADV_WIPEONFORK = 18
 WIPED = b"\0"
 
 
-class ForkAware(Protocol):
-    """What is told of forks that run Python's hooks."""
+class ForkAware:
+    """What can be told of forks that run Python's hooks, by ``hooks.add()``."""
 
     def before_fork(self) -> None:
-        """Stop threads."""
+        """Stop what a child must not inherit half done."""
+
+    def after_fork_in_parent(self) -> None:
+        """Take up again what was stopped."""
 
     def after_fork_in_child(self) -> None:
         """Forget what belongs to the parent."""
@@ -89,6 +91,8 @@ class _ForkHooks:
 
     def in_parent(self) -> None:
         self._lock.release()
+        for member in list(self._members):
+            member.after_fork_in_parent()
 
     def in_child(self) -> None:
         self._lock = threading.Lock()

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
-from typing import cast
+from mmap import mmap
+from typing import TypeAlias, cast
 
 from django_uidgen.core import fork
 from django_uidgen.core.clock import SystemClock
@@ -33,10 +34,10 @@ logger = logging.getLogger("django_uidgen")
 _STOP_TIMEOUT = 1.0
 
 #: A page of memory, of which only the first byte matters.
-Page = fork.mmap.mmap | bytearray | bytes
+Page: TypeAlias = mmap | bytearray | bytes
 
 #: What a slow path hands back: a UID, and where the next ones can be had.
-Refill = tuple[int, Page, Callable[[], int]]
+Refill: TypeAlias = tuple[int, Page, Callable[[], int]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,15 +107,47 @@ def fast_uid(refill: Callable[[], Refill]) -> Callable[[], int]:
     return uid
 
 
+class _BoundedLock:
+    """A lock for ``with`` that is not waited for longer than ``max_wait`` seconds.
+
+    A thread that mints in a signal handler or a finalizer may itself be the holder: it
+    is told, instead of hanging for ever.
+    """
+
+    def __init__(self, max_wait: float, purpose: str) -> None:
+        self._lock = threading.Lock()
+        self._max_wait = max_wait
+        self._purpose = purpose
+        self.release = self._lock.release
+
+    def acquire(self, timeout: float) -> bool:
+        """Wait for the lock up to ``timeout`` seconds; tell whether it was had."""
+        return self._lock.acquire(timeout=timeout)
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(timeout=self._max_wait):
+            raise MaxWaitExceeded(
+                f"Waited MAX_WAIT = {self._max_wait} s for a thread {self._purpose}"
+            )
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.release()
+
+
 class _State:
     """What a generator has in one process. A child gets one of its own."""
 
-    def __init__(self, sequence: Sequence) -> None:
+    def __init__(self, sequence: Sequence, alias: str, max_wait: float) -> None:
         self.guard = fork.ForkGuard()
         #: Held around sequence and buffer, for microseconds, never over database work.
-        self.lock = threading.Lock()
+        self.lock = _BoundedLock(
+            max_wait, f"that mints with generator {alias!r}. Was it interrupted?"
+        )
         #: Held by the one thread that claims or renews.
-        self.lease_lock = threading.Lock()
+        self.lease_lock = _BoundedLock(
+            max_wait,
+            f"that claims a worker id for generator {alias!r}. Is the database slow?",
+        )
         self.sequence = sequence
         self.lease: Lease | None = None
         #: The provisional lease of each thread.
@@ -126,7 +159,7 @@ class _State:
         self.renewal: threading.Thread | None = None
 
 
-class UidGenerator:
+class UidGenerator(fork.ForkAware):
     """Mint UIDs of one layout with the worker ids of one assigner.
 
     One object serves all threads of a process, and every process forked from it.
@@ -336,8 +369,8 @@ class UidGenerator:
         if seconds > self.options.max_wait:
             raise MaxWaitExceeded(
                 f"Generator {self.alias!r} could mint in {seconds:.3f} s, but "
-                f"MAX_WAIT is {self.options.max_wait} s. Use a layout with more sequence bits or "
-                f"shorter ticks, or raise MAX_LEAD or MAX_WAIT."
+                f"MAX_WAIT is {self.options.max_wait} s. Use a layout with more "
+                f"sequence bits or shorter ticks, or raise MAX_LEAD or MAX_WAIT."
             )
         if seconds > 0:
             self.clock.sleep(seconds)
@@ -360,8 +393,7 @@ class UidGenerator:
             # Without the lock: its holder may be waiting for this very transaction.
             self._claim_provisionally(state)
             return
-        self._acquire_lease_lock(state)
-        try:
+        with state.lease_lock:
             with state.lock:
                 now = self._now()
                 if self._usable_lease(state, now) is not None:
@@ -372,16 +404,6 @@ class UidGenerator:
                 new = self.assigner.claim(now)
             with state.lock:
                 self._install(state, new)
-        finally:
-            state.lease_lock.release()
-
-    def _acquire_lease_lock(self, state: _State) -> None:
-        if not state.lease_lock.acquire(timeout=self.options.max_wait):
-            raise MaxWaitExceeded(
-                f"Another thread has been claiming a worker id for generator "
-                f"{self.alias!r} for MAX_WAIT = {self.options.max_wait} s. Is the "
-                f"database slow?"
-            )
 
     def _renewed(self, lease: Lease, now: int) -> Lease | None:
         """Return ``lease`` with a later end, or None where it is lost."""
@@ -412,7 +434,7 @@ class UidGenerator:
 
     def _renew_if_due(self, state: _State) -> None:
         """Renew early, beside the callers, once half of the lease is over."""
-        if self._renewal_is_due(state) and state.lease_lock.acquire(blocking=False):
+        if self._renewal_is_due(state) and state.lease_lock.acquire(timeout=0):
             renew = partial(self._renew_early, state)
             if threads_run():
                 name = f"django_uidgen-renew-{self.alias}"
@@ -472,8 +494,7 @@ class UidGenerator:
 
     def _leave_the_future(self, state: _State) -> None:
         """Claim a lease at the new time, and mint from there: order breaks once."""
-        self._acquire_lease_lock(state)
-        try:
+        with state.lease_lock:
             now = self._now()
             if not self._stepped_back(state, now):
                 return  # another thread was first
@@ -487,8 +508,6 @@ class UidGenerator:
                 state.local = threading.local()
                 self._install(state, new)
                 self._drop_stock(state, 0)
-        finally:
-            state.lease_lock.release()
         logger.warning(
             "The clock was stepped back by %.3f s. Generator %r goes on with worker id "
             "%s; its next UIDs are lower than its last ones.",
@@ -502,7 +521,7 @@ class UidGenerator:
     # Forks.
 
     def _new_state(self, sequence: Sequence) -> _State:
-        return _State(sequence)
+        return _State(sequence, self.alias, self.options.max_wait)
 
     def _own_state(self) -> _State:
         """Return the state of this process."""
@@ -523,7 +542,17 @@ class UidGenerator:
                     )
                 )
                 self._state.highest_now = stale.highest_now
+                self._close_at_exit()
             return self._state
+
+    def _close_at_exit(self) -> None:
+        """Give the lease back also in a forked child of multiprocessing.
+
+        Those leave by ``os._exit()``, past the hooks of ``atexit``.
+        """
+        util = sys.modules.get("multiprocessing.util")
+        if util is not None:
+            util.Finalize(None, self.close, exitpriority=0)
 
     def before_fork(self) -> None:
         """Stop threads, and what was minted ahead: nobody would watch its age."""
@@ -552,12 +581,15 @@ class DefaultUidGenerator(UidGenerator):
 
 
 class _CachedState(_State):
-    def __init__(self, sequence: Sequence, buffer: RingBuffer, chunk: int) -> None:
-        super().__init__(sequence)
-        self.buffer = buffer
-        self.executor: BufferPaddingExecutor
+    executor: BufferPaddingExecutor
+
+    def __init__(
+        self, sequence: Sequence, alias: str, options: GeneratorOptions, size: int
+    ) -> None:
+        super().__init__(sequence, alias, options.max_wait)
+        self.buffer = RingBuffer(size << options.boost_power)
         #: How many UIDs the next caller that finds the buffer empty fills in.
-        self.chunk = chunk
+        self.chunk = CachedUidGenerator.SMALLEST_CHUNK
         self.consumed_before = 0
         self.idle_rounds = 0
 
@@ -606,8 +638,8 @@ class CachedUidGenerator(UidGenerator):
         self.uid = fast_uid(self.refill)
 
     def _new_state(self, sequence: Sequence) -> _CachedState:
-        buffer = RingBuffer(self.layout.sequence_size << self.options.boost_power)
-        state = _CachedState(sequence, buffer, self.SMALLEST_CHUNK)
+        size = self.layout.sequence_size
+        state = _CachedState(sequence, self.alias, self.options, size)
         state.executor = BufferPaddingExecutor(
             partial(self._pad, state),
             interval=self._interval,
@@ -678,7 +710,7 @@ class CachedUidGenerator(UidGenerator):
     def _pad(self, state: _CachedState) -> bool:
         """Do one round. Return False when the process is idle."""
         try:
-            if self._renewal_is_due(state) and state.lease_lock.acquire(blocking=False):
+            if self._renewal_is_due(state) and state.lease_lock.acquire(timeout=0):
                 self._renew_early(state)
             with state.lock:
                 return bool(state.guard) and self._pad_buffer(state)

@@ -450,10 +450,27 @@ def test_threads_claim_one_lease(kind):
 def test_thread_that_waits_too_long_for_a_claim(bench, kind):
     """It is told, instead of hanging."""
     one = bench(kind, max_wait=0.05)
-    one.generator._own_state().lease_lock.acquire()
-    with pytest.raises(MaxWaitExceeded, match=r"MAX_WAIT = 0\.05 s"):
+    message = r"MAX_WAIT = 0\.05 s .* claims"
+    with (
+        one.generator._own_state().lease_lock,
+        pytest.raises(MaxWaitExceeded, match=message),
+    ):
         one.generator.uid()
-    one.generator._own_state().lease_lock.release()
+    assert one.generator.uid()
+
+
+@both
+def test_mint_that_interrupts_a_mint(bench, kind):
+    """A signal handler may, in the thread that holds the lock. It is told."""
+    one = bench(kind, max_wait=0.05)
+    one.generator.uids(1)
+    one.generator.allocate(1)  # leaves no stock
+    message = "that mints with generator 'bench'"
+    with (
+        one.generator._own_state().lock,
+        pytest.raises(MaxWaitExceeded, match=message),
+    ):
+        one.generator.uid()
     assert one.generator.uid()
 
 

@@ -44,7 +44,7 @@ def test_sequence_goes_on_when_the_clock_has_moved():
 
 
 def test_start_of_the_sequence_is_free():
-    """A process may begin anywhere in its first tick, and the tick ends all the same."""
+    """A process may begin anywhere in its first tick; that ends all the same."""
     sequence = Sequence(LAYOUT, sequence=6)
     assert mint(sequence, 3, lease(), now=100) == [
         (100, 5, 6),

@@ -1,0 +1,488 @@
+"""Where worker ids come from: leases in the worker table, by default."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from random import SystemRandom
+from typing import Any, TypeVar
+
+from django.db import DatabaseError, InterfaceError, connections, models
+from django.db.models import Exists, F, Min, OuterRef
+
+from django_uidgen import bootstrap, databases, node_info
+from django_uidgen.conf import GeneratorConfig
+from django_uidgen.core.exceptions import (
+    LayoutChanged,
+    LeaseLost,
+    WorkerIdsExhausted,
+    WorkerIdUnavailable,
+)
+from django_uidgen.core.lease import Lease
+from django_uidgen.models import WorkerNode, WorkerNodeQuerySet
+
+T = TypeVar("T")
+
+# Forked children share the state of the module-level functions of ``random``.
+_random = SystemRandom()
+
+#: How many rounds a claim tries while others are faster, and the longest pause in s.
+_ROUNDS = 40
+_LONGEST_PAUSE = 0.05
+
+#: How many candidates of one kind are looked at in a round.
+_CANDIDATES = 16
+
+#: Up to this many worker ids, the unused ones are found by listing the used ones.
+_LISTED = 4096
+
+
+class TableAssigner:
+    """What the assigners that use the worker table have in common.
+
+    Every error of the database is raised as ``WorkerIdUnavailable``.
+    """
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        self.alias = config.alias
+        self.layout = config.layout
+        self.database = config.database
+        self.first, self.last = config.worker_ids
+        self.options = config.assigner_options
+        #: Length of a lease in ticks.
+        self.lease_ticks = max(config.layout.ticks(self.options.lease), 1)
+        #: How far ahead of the clock a lease may begin, in ticks.
+        self.max_lead = config.layout.ticks(config.generator_options.max_lead or 0.0)
+
+    # The protocol of an assigner.
+
+    def claim(self, now: int) -> Lease:
+        """Lease a worker id from tick ``now`` on."""
+        if self.must_be_provisional():
+            provisional = databases.ProvisionalClaim(self.database)
+            lease = self._translated(partial(self._claim, now, provisional))
+            if lease.provisional is provisional:
+                provisional.watch(lease)
+            return lease
+        return self._run(partial(self._claim, now))
+
+    def renew(self, lease: Lease, now: int) -> Lease:
+        """Return ``lease`` with a later end."""
+        if lease.key is None:
+            return self._run(partial(self._renew_bootstrap, lease, now))
+        return self._run(partial(self._renew, lease, now))
+
+    def release(self, lease: Lease, next_tick: int) -> None:
+        """Give ``lease`` back, ended at ``next_tick``."""
+        until = min(max(next_tick, lease.reserved_from), lease.reserved_until)
+        if lease.key is not None:
+            self._run(lambda: self.nodes.release(lease.key, until))
+
+    def must_be_provisional(self) -> bool:
+        """Tell whether a claim by this caller has to join its transaction."""
+        return databases.must_join(self.database)
+
+    # For subclasses.
+
+    @property
+    def nodes(self) -> WorkerNodeQuerySet:
+        """The worker table, on this generator's database."""
+        return WorkerNode.objects.using(self.database)
+
+    def attempt(self, start: int) -> WorkerNode | None:
+        """Try once to lease a worker id from tick ``start`` on.
+
+        Return None where others were faster, and raise ``WorkerIdUnavailable`` where
+        another try would not help.
+        """
+        raise NotImplementedError
+
+    def lease_values(self) -> dict[str, Any]:
+        """Return the columns of a new row that do not depend on the worker id."""
+        return {
+            "generator": self.alias,
+            "layout": self.layout.fingerprint,
+            **node_info.describe(),
+        }
+
+    def start_term(self, worker_id: int, start: int, until: int) -> WorkerNode | None:
+        """Insert the first lease of ``worker_id``; None where another was faster."""
+        return self.nodes.start_term(
+            worker_id=worker_id,
+            reserved_from=start,
+            reserved_until=until,
+            **self.lease_values(),
+        )
+
+    def take_over(self, node: WorkerNode, start: int) -> WorkerNode | None:
+        """Seal ``node`` and insert its successor; None where another was faster."""
+        return self.nodes.take_over(
+            node,
+            start=start,
+            lease=self.lease_ticks,
+            end=self.end,
+            **self.lease_values(),
+        )
+
+    @property
+    def end(self) -> int:
+        """The end of a lease without an end: the tick after the layout's last."""
+        return self.layout.max_tick + 1
+
+    # The steps.
+
+    def _run(self, work: Callable[[], T]) -> T:
+        return self._translated(partial(databases.run, self.database, work))
+
+    def _translated(self, work: Callable[[], T]) -> T:
+        """Run ``work``, with the database's errors raised as ours."""
+        try:
+            return work()
+        except (DatabaseError, InterfaceError) as error:
+            raise WorkerIdUnavailable(
+                f"Generator {self.alias!r} got no worker id from database "
+                f"{self.database!r}: {error} Is the database up and writable, and has "
+                f"'migrate django_uidgen' been run there?"
+            ) from error
+
+    def _claim(
+        self, now: int, provisional: databases.ProvisionalClaim | None = None
+    ) -> Lease:
+        if bootstrap.table_is_to_come(self.database):
+            return self._bootstrap_lease(now, now + self.lease_ticks)
+        self._check_layout()
+        # A claim on SQLite may be rolled back, with UIDs handed out up to tick ``now``.
+        on_sqlite = connections[self.database].vendor == "sqlite"
+        start = now + 1 if on_sqlite else now
+        for round_ in range(_ROUNDS):
+            node = self.attempt(start)
+            if node is not None:
+                return self._lease(node, provisional)
+            time.sleep(_random.uniform(0, min(0.001 * 2**round_, _LONGEST_PAUSE)))
+        raise WorkerIdUnavailable(
+            f"Generator {self.alias!r} got no worker id in {_ROUNDS} tries: too many "
+            f"processes claim at once. Try again."
+        )
+
+    def _check_layout(self) -> None:
+        """Refuse to mint with a layout that could repeat the UIDs of another."""
+        # Any row will do: no two of an alias differ. This one is found by an index.
+        rows = self.nodes.for_generator(self.alias)
+        node = rows.order_by("sealed", "worker_id").first()
+        if node is not None and node.layout != self.layout.fingerprint:
+            raise LayoutChanged(
+                f"Generator {self.alias!r} has the layout {self.layout.fingerprint!r}, "
+                f"but UIDs were minted with {node.layout!r}, and the two may repeat "
+                f"each other's. Give the new layout an alias of its own."
+            )
+
+    def _lease(
+        self, node: WorkerNode, provisional: databases.ProvisionalClaim | None = None
+    ) -> Lease:
+        return Lease(
+            worker_id=node.worker_id,
+            reserved_from=node.reserved_from,
+            reserved_until=node.reserved_until,
+            renew_from=self._renew_from(node.reserved_until),
+            key=node.pk,
+            provisional=provisional,
+        )
+
+    def _renew_from(self, until: int) -> int:
+        """Return the tick from which on a lease that ends at ``until`` is renewed."""
+        return until if until >= self.end else until - self.lease_ticks // 2
+
+    def _renew(self, lease: Lease, now: int) -> Lease:
+        until = min(now + self.lease_ticks, self.end)
+        if until <= lease.reserved_until:
+            return lease
+        if not self.nodes.renew(lease.key, until):
+            row = self.nodes.filter(pk=lease.key).first()
+            if row is None or row.sealed:
+                reason = "a successor took it" if row else "its row is gone"
+                raise LeaseLost(
+                    f"The lease of worker id {lease.worker_id} of generator "
+                    f"{self.alias!r} is lost: {reason}."
+                )
+            # Else the row reaches further already: an earlier answer was lost.
+        return Lease(
+            worker_id=lease.worker_id,
+            reserved_from=lease.reserved_from,
+            reserved_until=until,
+            renew_from=self._renew_from(until),
+            key=lease.key,
+        )
+
+    # The lease of a data migration that runs before the worker table exists.
+
+    def _bootstrap_lease(self, start: int, until: int) -> Lease:
+        return Lease(
+            worker_id=self.first,
+            reserved_from=start,
+            reserved_until=until,
+            renew_from=until - self.lease_ticks // 2,
+        )
+
+    def _renew_bootstrap(self, lease: Lease, now: int) -> Lease:
+        until = now + self.lease_ticks
+        if bootstrap.table_is_to_come(self.database):
+            return self._bootstrap_lease(lease.reserved_from, until)
+        raise LeaseLost(
+            f"The lease of worker id {lease.worker_id} of generator {self.alias!r}, "
+            f"made without a table, has ended."
+        )
+
+    def enter_bootstrap_lease(
+        self, lease: Lease, next_tick: int, nodes: models.QuerySet[Any]
+    ) -> Lease | None:
+        """Insert the row of ``lease`` into ``nodes``; return the lease with its key.
+
+        Called by the migration that makes the worker table, in its transaction. Return
+        None where the worker id is taken: where the table was seen by others before
+        that transaction ended (MySQL).
+        """
+        if nodes.filter(generator=self.alias, worker_id=lease.worker_id).exists():
+            return None
+        until = min(next_tick + self.lease_ticks, self.end)
+        node = nodes.create(
+            worker_id=lease.worker_id,
+            term=1,
+            reserved_from=lease.reserved_from,
+            reserved_until=until,
+            **self.lease_values(),
+        )
+        return self._lease(node)
+
+
+class LeasedWorkerIdAssigner(TableAssigner):
+    """Lease a worker id for ``LEASE`` seconds at a time, and use it again later.
+
+    Preferred are worker ids that a clean exit gave back, then those never used, then
+    those whose lease lapsed, the longest ago first: so a process that only paused
+    keeps its id while others are to be had.
+    """
+
+    def attempt(self, start: int) -> WorkerNode | None:
+        """Try once to lease a worker id from tick ``start`` on."""
+        tried = False
+        for try_candidate in self._candidates(start):
+            tried = True
+            node = try_candidate()
+            if node is not None:
+                return node
+        if tried:
+            return None
+        raise self._exhausted(start)
+
+    def _candidates(self, start: int) -> Iterator[Callable[[], WorkerNode | None]]:
+        mine = self.nodes.unsealed(self.alias).filter(
+            worker_id__range=(self.first, self.last)
+        )
+        released = mine.filter(
+            released_at__isnull=False, reserved_until__lte=start + self.max_lead
+        )
+        for node in self._some(released):
+            yield partial(self.take_over, node, start)
+        until = min(start + self.lease_ticks, self.end)
+        for worker_id in self._unused(mine):
+            yield partial(self.start_term, worker_id, start, until)
+        for node in self._some(mine.filter(reserved_until__lte=start)):
+            yield partial(self.take_over, node, start)
+        for worker_id in self._gaps(mine):
+            yield partial(self.start_term, worker_id, start, until)
+
+    @staticmethod
+    def _some(nodes: WorkerNodeQuerySet) -> list[WorkerNode]:
+        """Return the rows whose lease ended first, in random order."""
+        found = list(nodes.order_by("reserved_until")[:_CANDIDATES])
+        _random.shuffle(found)
+        return found
+
+    def _unused(self, mine: WorkerNodeQuerySet) -> list[int]:
+        """Return some worker ids that were never used, in random order.
+
+        The first of all comes last: a migration may hold it before the table exists.
+        """
+        ids = range(self.first, self.last + 1)
+        if len(ids) > _LISTED:
+            ids_or_sample = _random.sample(ids, 4 * _CANDIDATES)
+            mine = mine.filter(worker_id__in=ids_or_sample)
+        else:
+            ids_or_sample = list(ids)
+        used = set(mine.values_list("worker_id", flat=True))
+        unused = [worker_id for worker_id in ids_or_sample if worker_id not in used]
+        some = _random.sample(unused, min(len(unused), _CANDIDATES))
+        return sorted(some, key=lambda worker_id: worker_id == self.first)
+
+    def _gaps(self, mine: WorkerNodeQuerySet) -> list[int]:
+        """Return unused worker ids next to used ones, where a sample found none."""
+        if self.last - self.first < _LISTED:
+            return []
+        follower = self.nodes.unsealed(self.alias).filter(
+            worker_id=OuterRef("worker_id") + 1
+        )
+        before_gaps = mine.filter(~Exists(follower), worker_id__lt=self.last)
+        gaps = before_gaps.annotate(gap=F("worker_id") + 1)
+        found = list(gaps.values_list("gap", flat=True)[:_CANDIDATES])
+        if not mine.filter(worker_id=self.first).exists():
+            found.append(self.first)
+        return found
+
+    def _exhausted(self, start: int) -> WorkerIdsExhausted:
+        live = self.nodes.live(self.alias, start).filter(
+            worker_id__range=(self.first, self.last)
+        )
+        first_end = live.aggregate(end=Min("reserved_until"))["end"]
+        ends = (
+            f" The first ends at {self.layout.moment(first_end).isoformat()}."
+            if first_end is not None and first_end < self.end
+            else ""
+        )
+        return WorkerIdsExhausted(
+            f"Generator {self.alias!r} has {self.last - self.first + 1} worker ids "
+            f"({self.first} to {self.last}), and {live.count()} leases are live.{ends} "
+            f"A LAYOUT with more worker_bits or wider WORKER_IDS gives more, a shorter "
+            f"LEASE (now {self.options.lease} s) gives them back sooner."
+        )
+
+
+class DisposableWorkerIdAssigner(TableAssigner):
+    """Take a new worker id at every launch, never used again, with no end to the lease.
+
+    Baidu's scheme, for wide worker fields: with 22 bits, four million launches.
+    """
+
+    def attempt(self, start: int) -> WorkerNode | None:
+        """Try once to take a worker id from tick ``start`` on."""
+        used = self.nodes.for_generator(self.alias).filter(
+            worker_id__range=(self.first, self.last)
+        )
+        highest = (
+            used.order_by("-worker_id").values_list("worker_id", flat=True).first()
+        )
+        worker_id = self.first if highest is None else highest + 1
+        if worker_id > self.last:
+            raise WorkerIdsExhausted(
+                f"Generator {self.alias!r} has used each of its worker ids, "
+                f"{self.first} to {self.last}, once. A LAYOUT with more worker_bits "
+                f"gives more; LeasedWorkerIdAssigner uses them again."
+            )
+        return self.start_term(worker_id, start, self.end)
+
+    def release(self, lease: Lease, next_tick: int) -> None:
+        """Seal the row: the worker id is never used again."""
+        super().release(lease, next_tick)
+        self._run(lambda: self.nodes.filter(pk=lease.key).update(sealed=True))
+
+
+class FixedWorkerIdAssigner(TableAssigner):
+    """Use the one worker id that this process was given.
+
+    It is the option ``WORKER_ID``, or the value of the environment variable that
+    ``WORKER_ID_ENV`` names, or the ordinal at the end of the host name, as the pods of
+    a StatefulSet have. It is leased from the table, so that a second process with the
+    same number is refused, unless ``WORKER_TABLE`` is False: then nothing but the
+    clock and the care of the operator keeps UIDs from being repeated.
+    """
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__(config)
+        if not self.options.worker_table:
+            self.worker_id()
+
+    def worker_id(self) -> int:
+        """Return the worker id that this process was given."""
+        if self.options.worker_id is not None:
+            return self.options.worker_id
+        name = self.options.worker_id_env
+        if name is not None:
+            source, text = f"environment variable {name!r}", os.environ.get(name, "")
+        else:
+            host = node_info.host_name()
+            source = f"ordinal at the end of the host name {host!r}"
+            ordinal = re.search(r"-(\d{1,10})$", host)
+            text = ordinal[1] if ordinal else ""
+        if re.fullmatch(r"\d{1,10}", text, re.ASCII):
+            number = int(text)
+            if self.first <= number <= self.last:
+                return number
+        raise WorkerIdUnavailable(
+            f"Generator {self.alias!r} takes its worker id from the {source}, which "
+            f"gives {text!r}; it must be a number from {self.first} to {self.last}."
+        )
+
+    def claim(self, now: int) -> Lease:
+        """Lease the worker id of this process from tick ``now`` on."""
+        if self.options.worker_table:
+            return super().claim(now)
+        return Lease(
+            worker_id=self.worker_id(),
+            reserved_from=now + 1,
+            reserved_until=self.end,
+            renew_from=self.end,
+        )
+
+    def renew(self, lease: Lease, now: int) -> Lease:
+        """Return ``lease`` with a later end; without a table it has none."""
+        return super().renew(lease, now) if self.options.worker_table else lease
+
+    def must_be_provisional(self) -> bool:
+        """Tell whether a claim by this caller has to join its transaction."""
+        return self.options.worker_table and super().must_be_provisional()
+
+    def attempt(self, start: int) -> WorkerNode | None:
+        """Try once to lease the worker id from tick ``start`` on."""
+        worker_id = self.worker_id()
+        last = self.nodes.unsealed(self.alias).filter(worker_id=worker_id).first()
+        if last is None:
+            until = min(start + self.lease_ticks, self.end)
+            return self.start_term(worker_id, start, until)
+        limit = start + (self.max_lead if last.released_at else 0)
+        if last.reserved_until <= limit:
+            return self.take_over(last, start)
+        raise WorkerIdUnavailable(
+            f"Worker id {worker_id} of generator {self.alias!r} is leased to process "
+            f"{last.process_id} on {last.host_name!r} until "
+            f"{self.layout.moment(last.reserved_until).isoformat()}. Give each process "
+            f"a number of its own; after a crash wait for that moment, or set a "
+            f"shorter LEASE (now {self.options.lease} s)."
+        )
+
+
+class TestRunAssigner:
+    """A fixed worker id and no database, for tests that build models without one."""
+
+    #: Not a test case, whatever its name says to pytest.
+    __test__ = False
+
+    def __init__(self, config: GeneratorConfig, worker_id: int) -> None:
+        self._worker_id = worker_id
+        self._worker_ids = config.worker_ids
+        self._end = config.layout.max_tick + 1
+        self._process_id = os.getpid()
+
+    def claim(self, now: int) -> Lease:
+        """Return the worker id of test runs; a forked child takes a random one."""
+        worker_id = self._worker_id
+        if os.getpid() != self._process_id:
+            worker_id = _random.randint(*self._worker_ids)
+        return Lease(
+            worker_id=worker_id,
+            reserved_from=now,
+            reserved_until=self._end,
+            renew_from=self._end,
+        )
+
+    def renew(self, lease: Lease, now: int) -> Lease:
+        """Return ``lease``: it has no end."""
+        return lease
+
+    def release(self, lease: Lease, next_tick: int) -> None:
+        """Do nothing."""
+
+    def must_be_provisional(self) -> bool:
+        """Return False: nothing is claimed in a database."""
+        return False

@@ -1,0 +1,1 @@
+"""The worker table's migrations."""

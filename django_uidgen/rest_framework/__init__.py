@@ -1,0 +1,1 @@
+"""REST endpoints, for projects that have Django REST framework. Nothing imports it."""

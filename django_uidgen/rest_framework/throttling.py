@@ -1,0 +1,26 @@
+"""How often the endpoints may be asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework.settings import api_settings
+from rest_framework.throttling import UserRateThrottle
+
+
+class UidgenRateThrottle(UserRateThrottle):
+    """The scope ``uidgen``: counts the requests of each user.
+
+    The rate is ``REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]["uidgen"]``. Without one
+    there is no bound.
+    """
+
+    scope = "uidgen"
+
+    def get_rate(self) -> str | None:
+        """Return the rate, or None where the project sets none."""
+        # REST framework's own method raises ImproperlyConfigured then, and reads the
+        # setting only once.
+        rates: Any = api_settings.DEFAULT_THROTTLE_RATES or {}
+        rate: str | None = rates.get(self.scope)
+        return rate

@@ -1,0 +1,265 @@
+"""Data migrations before and after the one that makes the worker table.
+
+Each test runs ``migrate`` in a process of its own, on an empty database of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pytest
+from django.apps import apps
+from django.db import connection, connections
+
+from django_uidgen import bootstrap, conf
+from django_uidgen.assigners import LeasedWorkerIdAssigner
+from django_uidgen.core.exceptions import LeaseLost
+from django_uidgen.core.lease import Lease
+from django_uidgen.models import WorkerNode
+
+UIDGEN, BEFORE, AFTER = "django_uidgen", "tests.plan.a_before", "tests.plan.z_after"
+
+
+@pytest.fixture
+def project(django_db_blocker, tmp_path):
+    """Run commands of a project on an empty database, and read its tables."""
+    settings = {
+        key: connection.settings_dict[key]
+        for key in ("ENGINE", "USER", "PASSWORD", "HOST", "PORT", "OPTIONS")
+    }
+    name = f"uidgen_plan_{os.getpid()}"
+    on_sqlite = connection.vendor == "sqlite"
+    settings["NAME"] = str(tmp_path / "plan.sqlite3") if on_sqlite else name
+    quoted = connection.ops.quote_name(name)
+    with django_db_blocker.unblock():
+        if not on_sqlite:
+            execute(f"DROP DATABASE IF EXISTS {quoted}")
+            execute(f"CREATE DATABASE {quoted}")
+        connections.settings["plan"] = connections.configure_settings(
+            {"default": connection.settings_dict | settings}
+        )["default"]
+
+        def run(*command, installed):
+            done = subprocess.run(
+                [sys.executable, "-W", "error", "-m", "django", *command],
+                env={
+                    **os.environ,
+                    "DJANGO_SETTINGS_MODULE": "tests.settings.plan",
+                    "UIDGEN_TEST_PLAN_DATABASES": json.dumps({"default": settings}),
+                    "UIDGEN_TEST_PLAN_APPS": json.dumps(installed),
+                },
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        yield SimpleNamespace(run=run, rows=rows, leases=leases)
+        connections["plan"].close()
+        del connections["plan"]
+        del connections.settings["plan"]
+        if not on_sqlite:
+            execute(f"DROP DATABASE {quoted}")
+
+
+def execute(statement):
+    """Execute a statement outside of any transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def rows(*tables):
+    """Return the keys in ``tables`` of the project's database."""
+    keys = []
+    with connections["plan"].cursor() as cursor:
+        for table in tables:
+            cursor.execute(f"SELECT id FROM {table} ORDER BY id")
+            keys.append([key for [key] in cursor.fetchall()])
+    return keys
+
+
+def leases():
+    """Return the worker table of the project's database."""
+    return list(WorkerNode.objects.using("plan").order_by("pk"))
+
+
+def covered(keys, node):
+    """Tell whether all ``keys`` were minted under the lease ``node``."""
+    layout = conf.get_config("default").layout
+    parts = [layout.decompose(key) for key in keys]
+    return all(
+        part.worker_id == node.worker_id
+        and node.reserved_from <= part.tick < node.reserved_until
+        for part in parts
+    )
+
+
+def test_data_migrations_before_and_after_in_one_migrate(project):
+    """The lease made without a table is entered into it, and goes on."""
+    project.run("migrate", installed=[BEFORE, UIDGEN, AFTER])
+    before, after = project.rows("a_before_row", "z_after_row")
+    assert len(before) == len(after) == 51
+    assert max(before) < min(after)
+    first = project.leases()[0]
+    assert (first.generator, first.worker_id, first.term) == ("default", 0, 1)
+    assert covered(before, first)
+    assert any(covered(after, node) for node in project.leases())
+
+
+def test_another_process_cannot_get_the_range_that_was_used(project):
+    """The lease is in the table, with what was minted."""
+    project.run("migrate", installed=[BEFORE, UIDGEN])
+    [before] = project.rows("a_before_row")
+    uids = []
+    for _ in range(3):
+        output = project.run(
+            "shell",
+            "-c",
+            "from django_uidgen import uids; print(*uids(1000))",
+            installed=[BEFORE, UIDGEN],
+        )
+        uids += map(int, output.split()[-1000:])
+    assert len({*before, *uids}) == 3051
+    ranges = sorted(
+        (node.worker_id, node.reserved_from, node.reserved_until)
+        for node in project.leases()
+    )
+    for one, other in pairwise(ranges):
+        assert one[0] < other[0] or one[2] <= other[1]
+
+
+def test_app_added_to_a_project_that_was_migrated_long_ago(project):
+    """Its migration is the last, and data migrations of the same run mint."""
+    project.run("migrate", installed=["django.contrib.contenttypes"])
+    installed = ["django.contrib.contenttypes", BEFORE, UIDGEN, AFTER]
+    project.run("migrate", installed=installed)
+    before, after = project.rows("a_before_row", "z_after_row")
+    assert len({*before, *after}) == 102
+
+
+def test_worker_table_that_comes_in_a_later_migrate(project):
+    """Rows made before are never met again."""
+    project.run("migrate", "a_before", installed=[BEFORE, UIDGEN])
+    [before] = project.rows("a_before_row")
+    project.run("migrate", installed=[BEFORE, UIDGEN, AFTER])
+    [after] = project.rows("z_after_row")
+    assert len({*before, *after}) == 102
+
+
+def test_data_migration_runs_back_and_forth(project):
+    """To zero and forward again."""
+    installed = [BEFORE, UIDGEN, AFTER]
+    project.run("migrate", installed=installed)
+    project.run("migrate", "z_after", "zero", installed=installed)
+    project.run("migrate", "django_uidgen", "zero", installed=installed)
+    project.run("migrate", installed=installed)
+    before, after = project.rows("a_before_row", "z_after_row")
+    assert len({*before, *after}) == 102
+
+
+def test_nothing_is_claimed_by_a_migrate_that_mints_nothing(project):
+    """The worker id is assigned at the first mint."""
+    project.run("migrate", installed=[UIDGEN])
+    assert project.leases() == []
+
+
+# The rules, by hand.
+
+
+@pytest.fixture
+def assigner(settings):
+    """Return an assigner of the default settings."""
+    settings.UIDGEN = {"default": {"TEST": False, "WORKER_IDS": (5, 9)}}
+    return LeasedWorkerIdAssigner(conf.get_config("default"))
+
+
+@pytest.fixture
+def table_is_to_come(monkeypatch):
+    """Let the worker table seem not to be there, in a migrate of this process."""
+    tables = connection.introspection.table_names
+    bootstrap.begin(using="default")
+    monkeypatch.setattr(
+        connection.introspection,
+        "table_names",
+        lambda: [name for name in tables() if name != WorkerNode._meta.db_table],
+    )
+    yield
+    bootstrap.end(using="default")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_only_the_process_that_migrates_may_do_without(monkeypatch, table_is_to_come):
+    """Its children may not, and nobody else."""
+    assert bootstrap.table_is_to_come("default")
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    assert not bootstrap.table_is_to_come("default")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_bootstrap_lease_is_longer_while_the_table_is_to_come(
+    assigner, table_is_to_come
+):
+    """On the first worker id, since nobody else can hold one."""
+    connection.ensure_connection()
+    lease = assigner.claim(1000)
+    assert (lease.worker_id, lease.reserved_from, lease.key) == (5, 1000, None)
+    longer = assigner.renew(lease, lease.reserved_until)
+    assert longer.reserved_from == 1000
+    assert longer.reserved_until == lease.reserved_until + assigner.lease_ticks
+    assert WorkerNode.objects.count() == 0
+    assigner.release(lease, 2000)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_bootstrap_lease_is_lost_when_migrate_is_over(assigner):
+    """The next mint claims one from the table."""
+    lease = Lease(5, 1000, 2000, renew_from=1500)
+    with pytest.raises(LeaseLost, match="made without a table"):
+        assigner.renew(lease, 2000)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_entered_lease_covers_what_was_minted(assigner):
+    """And a while beyond."""
+    lease = Lease(5, 1000, 2000, renew_from=1500)
+    entered = assigner.enter_bootstrap_lease(lease, 1800, WorkerNode.objects.all())
+    [node] = WorkerNode.objects.all()
+    assert (node.worker_id, node.term, node.reserved_from) == (5, 1, 1000)
+    assert node.reserved_until == 1800 + assigner.lease_ticks
+    assert (entered.key, entered.reserved_until) == (node.pk, node.reserved_until)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_lease_is_not_entered_where_the_worker_id_is_taken(assigner):
+    """MySQL shows the table before the migration has ended."""
+    lease = Lease(5, 1000, 2000, renew_from=1500)
+    assigner.enter_bootstrap_lease(lease, 1800, WorkerNode.objects.all())
+    nodes = WorkerNode.objects.all()
+    assert assigner.enter_bootstrap_lease(lease, 1800, nodes) is None
+    assert WorkerNode.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_leases_of_other_databases_are_not_entered(settings):
+    """Each belongs to the database of its generator."""
+    from django_uidgen import generators, registry
+
+    settings.UIDGEN = {"default": {"TEST": False}}
+    generator = generators["default"]
+    generator._own_state().lease = Lease(5, 1000, 2000, renew_from=1500)
+    with connections["other"].schema_editor() as editor:
+        bootstrap.enter_leases(apps, editor)
+    assert WorkerNode.objects.count() == 0
+    with connection.schema_editor() as editor:
+        bootstrap.enter_leases(apps, editor)
+    assert WorkerNode.objects.get().pk == generator.lease.key
+    with connection.schema_editor() as editor:
+        bootstrap.enter_leases(apps, editor)
+    assert WorkerNode.objects.count() == 1
+    registry.generators.reset()

@@ -1,0 +1,489 @@
+"""Minting inside the caller's transactions, which must never undo a claim."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import warnings
+
+import pytest
+from django.db import connection, connections, transaction
+
+from django_uidgen import databases, generators, registry, uid, uids
+from django_uidgen.core.exceptions import WorkerIdUnavailable
+from django_uidgen.models import WorkerNode
+from tests.testapp.models import Event, Order
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ON_SQLITE = connection.vendor == "sqlite"
+ON_SERVER = pytest.mark.skipif(ON_SQLITE, reason="SQLite has one writer at a time")
+SQLITE_ONLY = pytest.mark.skipif(not ON_SQLITE, reason="servers have many writers")
+
+
+@pytest.fixture(autouse=True)
+def _leased(settings):
+    """Lease worker ids for real, a new one in each test."""
+    settings.UIDGEN = {"default": {"TEST": False}, "orders": {"TEST": False}}
+    yield
+    registry.generators.reset()
+
+
+def in_another_connection(work):
+    """Return what ``work`` returns in a thread with a connection of its own."""
+    results = []
+
+    def target():
+        try:
+            results.append(work())
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=target)
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+def committed_leases():
+    """Return how many leases the rest of the world sees."""
+    return in_another_connection(WorkerNode.objects.count)
+
+
+class Boom(Exception):
+    """Rolls a block back."""
+
+
+def test_claim_in_autocommit_uses_the_callers_connection(django_assert_num_queries):
+    """No thread, no other connection."""
+    connection.ensure_connection()
+    before = threading.active_count()
+    statements = []
+
+    def watch(execute, sql, *args):
+        statements.append(sql)
+        return execute(sql, *args)
+
+    with connection.execute_wrapper(watch):
+        generators["default"].assign()
+    assert any("INSERT" in sql for sql in statements)
+    assert threading.active_count() == before
+
+
+def test_claim_without_an_open_connection_opens_none(monkeypatch):
+    """One that was opened before a fork would be shared with the children."""
+    connection.close()
+    assert uid()
+    assert connection.connection is None
+    assert WorkerNode.objects.count() == 1
+
+
+@ON_SERVER
+def test_connection_of_the_parent_process_is_not_used():
+    """A child has a copy of it, and two cannot talk over one wire."""
+    connection.ensure_connection()
+    setattr(connection, databases._OPENED_BY, os.getpid() - 1)
+    statements = []
+
+    def watch(execute, sql, *args):
+        statements.append(sql)
+        return execute(sql, *args)
+
+    with connection.execute_wrapper(watch):
+        assert uid()
+    assert statements == []
+
+
+@ON_SERVER
+def test_broken_connection_is_not_the_end():
+    """The database is well, only this connection is not."""
+    connection.ensure_connection()
+    kill = {
+        "postgresql": "SELECT pg_terminate_backend({})",
+        "mysql": "KILL {}",
+    }[connection.vendor]
+    number = {
+        "postgresql": "SELECT pg_backend_pid()",
+        "mysql": "SELECT CONNECTION_ID()",
+    }[connection.vendor]
+    with connection.cursor() as cursor:
+        cursor.execute(number)
+        [backend] = cursor.fetchone()
+
+    def end():
+        with connection.cursor() as cursor:
+            cursor.execute(kill.format(backend))
+
+    in_another_connection(end)
+    assert uid()
+    connection.close()
+
+
+@ON_SERVER
+@pytest.mark.parametrize("depth", [1, 3])
+def test_claim_in_atomic_survives_its_rollback(depth):
+    """It was committed by a connection of its own."""
+    minted = []
+
+    def nested(level):
+        with transaction.atomic():
+            if level:
+                nested(level - 1)
+            else:
+                minted.append(Order.objects.create(name="x").pk)
+                raise Boom
+
+    with pytest.raises(Boom):
+        nested(depth)
+    assert Order.objects.count() == 0
+    assert committed_leases() == 1
+    lease = generators["default"].lease
+    assert WorkerNode.objects.for_uid(minted[0]).get().pk == lease.key
+    assert uid() > minted[0]
+
+
+@ON_SERVER
+def test_renewal_in_atomic_survives_its_rollback():
+    """It never joins the caller's transaction."""
+    uid()
+    lease = generators["default"].lease
+    with pytest.raises(Boom), transaction.atomic():
+        Order.objects.create(name="x")
+        renewed = generators["default"].assigner.renew(lease, lease.reserved_until + 5)
+        raise Boom
+    node = WorkerNode.objects.get(pk=lease.key)
+    assert node.reserved_until == renewed.reserved_until > lease.reserved_until
+
+
+@ON_SERVER
+def test_claim_with_autocommit_off_survives_a_rollback():
+    """The caller commits by hand."""
+    transaction.set_autocommit(False)
+    try:
+        Event.objects.create(name="x")
+        transaction.rollback()
+    finally:
+        transaction.set_autocommit(True)
+    assert Event.objects.count() == 0
+    assert committed_leases() == 1
+
+
+def test_callers_transaction_is_left_alone():
+    """It is neither committed nor ended."""
+    with transaction.atomic():
+        Order.objects.create(name="x")
+        assert connection.in_atomic_block
+        transaction.set_rollback(True)
+    assert Order.objects.count() == 0
+
+
+# SQLite: the claim is provisional.
+
+
+@SQLITE_ONLY
+def test_claim_becomes_ordinary_with_the_commit():
+    """The process keeps it."""
+    with transaction.atomic():
+        first = Order.objects.create(name="x").pk
+        assert generators["default"].lease is None
+        uids(1000)
+    lease = generators["default"].lease
+    assert lease.provisional is None
+    assert uid() > first
+    assert [node.pk for node in WorkerNode.objects.all()] == [lease.key]
+    assert WorkerNode.objects.for_uid(first).get().pk == lease.key
+
+
+@SQLITE_ONLY
+def test_claim_is_dropped_with_the_rollback():
+    """And what follows is larger all the same."""
+    with pytest.raises(Boom), transaction.atomic():
+        first = Order.objects.create(name="x").pk
+        raise Boom
+    assert WorkerNode.objects.count() == 0
+    second = uid()
+    assert second > first
+    assert WorkerNode.objects.for_uid(second).exists()
+
+
+@SQLITE_ONLY
+def test_claim_is_dropped_with_the_rollback_of_its_savepoint():
+    """The outer block goes on, and claims again."""
+    with transaction.atomic():
+        Event.objects.create(name="not minted", id=1)
+        with pytest.raises(Boom), transaction.atomic():
+            first = uid()
+            raise Boom
+        assert WorkerNode.objects.count() == 0
+        second = uid()
+        assert WorkerNode.objects.count() == 1
+    assert second > first
+    assert generators["default"].lease.key == WorkerNode.objects.get().pk
+
+
+@SQLITE_ONLY
+def test_claim_outlives_the_rollback_of_a_later_savepoint():
+    """Only the one that made it matters."""
+    with transaction.atomic():
+        first = uid()
+        with pytest.raises(Boom), transaction.atomic():
+            second = uid()
+            raise Boom
+        third = uid()
+    assert first < second < third
+    assert WorkerNode.objects.count() == 1
+
+
+@SQLITE_ONLY
+def test_claim_made_in_an_inner_block_that_was_released():
+    """It stands or falls with the outer one."""
+    with pytest.raises(Boom), transaction.atomic():
+        with transaction.atomic():
+            uid()
+        assert WorkerNode.objects.count() == 1
+        raise Boom
+    assert WorkerNode.objects.count() == 0
+    assert generators["default"].lease is None
+    uid()
+    assert WorkerNode.objects.count() == 1
+
+
+@SQLITE_ONLY
+def test_rolled_back_ticks_cannot_be_claimed_again():
+    """A process that claims after the rollback begins behind what was handed out."""
+    config = {"TEST": False, "WORKER_IDS": (7, 7)}
+    registry.generators.reset()
+    from django.conf import settings
+
+    settings.UIDGEN = {"default": config}
+    handed_out = []
+    for _ in range(20):
+        with pytest.raises(Boom), transaction.atomic():
+            handed_out += uids(5000)
+            raise Boom
+        # As another process on this machine would, without waiting.
+        lease = generators["default"].assigner.claim(generators["default"].clock.tick())
+        last = generators["default"].layout.decompose(handed_out[-1]).tick
+        assert lease.reserved_from > last
+        WorkerNode.objects.all().delete()
+    assert len(set(handed_out)) == len(handed_out)
+
+
+@SQLITE_ONLY
+def test_claim_with_autocommit_off_is_dropped_with_the_rollback():
+    """Django's own queue of such callers tells."""
+    transaction.set_autocommit(False)
+    try:
+        Event.objects.create(name="the first write begins the transaction", id=1)
+        first = Event.objects.create(name="x").pk
+        assert WorkerNode.objects.count() == 1
+        transaction.rollback()
+        assert WorkerNode.objects.count() == 0
+        second = Event.objects.create(name="y").pk
+        transaction.commit()
+    finally:
+        transaction.set_autocommit(True)
+    assert first < second
+    assert committed_leases() == 1
+    assert uid() > second
+
+
+@SQLITE_ONLY
+def test_write_lock_of_the_caller_is_no_deadlock():
+    """The claim joins the transaction that holds it."""
+    with transaction.atomic():
+        Event.objects.bulk_create([Event(name="x", id=1)])
+        assert uid()
+    assert Event.objects.count() == 1
+
+
+@SQLITE_ONLY
+def test_claim_while_another_thread_holds_the_write_lock(settings):
+    """It waits for the lock as every writer does, and the holder can mint meanwhile."""
+    settings.UIDGEN = {"default": {"TEST": False, "OPTIONS": {"MAX_WAIT": 30}}}
+    minted = []
+    started = threading.Event()
+
+    def other():
+        started.set()
+        try:
+            minted.append(uid())
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=other)
+    with transaction.atomic():
+        Event.objects.bulk_create([Event(name="x", id=1)])
+        thread.start()
+        started.wait()
+        minted.extend(uid() for _ in range(3))
+    thread.join()
+    assert len(set(minted)) == 4
+
+
+# Event loops.
+
+
+def test_mint_on_an_event_loop():
+    """Django refuses database work there, so a thread does it."""
+
+    async def main():
+        return [uid(), *uids(3), Order(name="x").pk]
+
+    assert len(asyncio.run(main())) == 5
+    assert WorkerNode.objects.count() == 1
+
+
+def test_thousand_tasks():
+    """One claim for all."""
+    from django_uidgen import auid, auids
+
+    async def main():
+        return await asyncio.gather(*(auid() for _ in range(1000)), auids(5))
+
+    *single, several = asyncio.run(main())
+    assert len({*single, *several}) == 1005
+    assert WorkerNode.objects.count() == 1
+
+
+# When the database cannot be had.
+
+
+def test_missing_table_and_its_return():
+    """Minting fails with a named error, and works again without a restart."""
+    with connection.schema_editor() as editor:
+        editor.delete_model(WorkerNode)
+    try:
+        for _ in range(2):
+            with pytest.raises(WorkerIdUnavailable, match="migrate django_uidgen"):
+                uid()
+    finally:
+        with connection.schema_editor() as editor:
+            editor.create_model(WorkerNode)
+    assert uid()
+
+
+@ON_SERVER
+def test_database_that_is_down(settings, monkeypatch):
+    """The error names the database's own; afterwards all is well."""
+    connection.close()
+    real = connections.settings["default"]["PORT"]
+    monkeypatch.setitem(connections.settings["default"], "PORT", "1")
+    with pytest.raises(WorkerIdUnavailable, match="database 'default'"):
+        uid()
+    monkeypatch.setitem(connections.settings["default"], "PORT", real)
+    assert uid()
+
+
+def test_read_only_database():
+    """Nothing is minted without a lease."""
+    connection.ensure_connection()
+    read_only, writable = {
+        "sqlite": ("PRAGMA query_only = on", "PRAGMA query_only = off"),
+        "postgresql": (
+            "SET default_transaction_read_only = on",
+            "SET default_transaction_read_only = off",
+        ),
+        "mysql": (
+            "SET SESSION TRANSACTION READ ONLY",
+            "SET SESSION TRANSACTION READ WRITE",
+        ),
+    }[connection.vendor]
+    with connection.cursor() as cursor:
+        cursor.execute(read_only)
+    try:
+        if connection.vendor == "mysql":  # an OperationalError there: tried apart
+            assert uid()
+        else:
+            with pytest.raises(WorkerIdUnavailable):
+                uid()
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(writable)
+    assert uid()
+
+
+def test_own_connection_has_no_pool():
+    """A pool would be shared with the children of a later fork."""
+    names = []
+
+    def work():
+        names.append(connections["default"].settings_dict["OPTIONS"])
+        return 1
+
+    connections.settings["default"]["OPTIONS"]["pool"] = True
+    try:
+        databases._with_own_connection("default", work)
+    finally:
+        del connections.settings["default"]["OPTIONS"]["pool"]
+    assert "pool" not in names[0]
+
+
+def test_error_in_a_thread_reaches_the_caller():
+    """Whatever it is."""
+
+    def work():
+        raise Boom
+
+    with pytest.raises(Boom):
+        databases._run_apart("default", work)
+
+
+def test_work_where_no_thread_can_be_started(monkeypatch):
+    """At the interpreter's shutdown, and under uWSGI without threads."""
+    before = connections["default"]
+
+    def refuse(self):
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert databases._run_apart("default", WorkerNode.objects.count) == 0
+    monkeypatch.setattr(databases, "threads_run", lambda: False)
+    assert databases._run_apart("default", WorkerNode.objects.count) == 0
+    assert connections["default"] is before
+
+
+# Forks, while a connection of ours is open in another thread.
+
+
+def fork_meanwhile(work):
+    """Fork while ``work`` runs in a thread; return what the child saw of the gate."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold():
+        begun.set()
+        go_on.wait(30)
+        return work()
+
+    thread = threading.Thread(
+        target=databases._with_own_connection, args=("default", hold)
+    )
+    thread.start()
+    begun.wait()
+    threading.Timer(0.2, go_on.set).start()
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        pid = os.fork()
+    if pid == 0:
+        os._exit(3 if go_on.is_set() and not thread.is_alive() else 4)
+    thread.join()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_fork_waits_for_our_connections():
+    """The child of a fork in their midst would inherit what they had begun."""
+    assert fork_meanwhile(lambda: None) == 3
+    assert uid()
+
+
+def test_fork_does_not_wait_for_ever(monkeypatch):
+    """A database that hangs is no reason not to fork."""
+    monkeypatch.setattr(databases, "_GATE_TIMEOUT", 0.01)
+    with databases._gate.hold():
+        with databases._gate.hold():
+            pid = os.fork()
+            if pid == 0:
+                os._exit(5 if databases._gate._lock.acquire(timeout=0) else 6)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
+    assert databases._gate._lock.acquire(timeout=0)
+    databases._gate._lock.release()
