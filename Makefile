@@ -13,7 +13,7 @@ ARGS ?=
 JOBS ?= 1
 MARIADB_EXTRA = $(if $(UIDGEN_TEST_MARIADB_URL),mariadb)
 
-.PHONY: help demo run test coverage lint format types check matrix wheel clean
+.PHONY: help demo run test coverage lint format types docs check matrix wheel clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
@@ -44,6 +44,9 @@ format: $(VENV)/.installed-lint  ## mend what can be mended
 
 types: $(VENV)/.installed-test $(VENV)/.installed-types  ## check the types
 	$(BIN)/mypy
+
+docs: $(VENV)/.installed-docs  ## build the documentation into build/docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs build/docs
 
 check: $(VENV)/.installed-test  ## run Django's checks, and see that no migration is missing
 	$(BIN)/python -m django check --settings=tests.settings.sqlite --fail-level=WARNING
