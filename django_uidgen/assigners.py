@@ -52,6 +52,8 @@ class TableAssigner:
         self.database = config.database
         self.first, self.last = config.worker_ids
         self.options = config.assigner_options
+        #: How many seconds a caller waits for the database.
+        self.max_wait = config.generator_options.max_wait
         #: Length of a lease in ticks.
         self.lease_ticks = max(config.layout.ticks(self.options.lease), 1)
         #: How far ahead of the clock a lease may begin, in ticks.
@@ -135,17 +137,19 @@ class TableAssigner:
     # The steps.
 
     def _run(self, work: Callable[[], T]) -> T:
-        return self._translated(partial(databases.run, self.database, work))
+        return self._translated(
+            partial(databases.run, self.database, work, timeout=self.max_wait)
+        )
 
     def _translated(self, work: Callable[[], T]) -> T:
         """Run ``work``, with the database's errors raised as ours."""
         try:
             return work()
-        except (DatabaseError, InterfaceError) as error:
+        except (DatabaseError, InterfaceError, TimeoutError) as error:
             raise WorkerIdUnavailable(
                 f"Generator {self.alias!r} got no worker id from database "
-                f"{self.database!r}: {error} Is the database up and writable, and has "
-                f"'migrate django_uidgen' been run there?"
+                f"{self.database!r}: {str(error).strip()} - Is the database up and "
+                f"writable, and has 'migrate django_uidgen' been run there?"
             ) from error
 
     def _claim(

@@ -76,10 +76,12 @@ def must_join(database: str) -> bool:
     )
 
 
-def run(database: str, work: Callable[[], T]) -> T:
+def run(database: str, work: Callable[[], T], *, timeout: float) -> T:
     """Run ``work`` where what it commits cannot be rolled back, and return its result.
 
-    ``work`` uses ``connections[database]``, and may be run twice.
+    ``work`` uses ``connections[database]``, and may be run twice. Raise
+    ``TimeoutError`` where that took longer than ``timeout`` seconds in a thread; the
+    protocol of leases is made for statements that run late.
     """
     connection = connections[database]
     if (
@@ -93,10 +95,10 @@ def run(database: str, work: Callable[[], T]) -> T:
             if connection.vendor == "sqlite":
                 raise
             # An old connection may be broken while the database is well.
-    return _run_apart(database, work)
+    return _run_apart(database, work, timeout=timeout)
 
 
-def _run_apart(database: str, work: Callable[[], T]) -> T:
+def _run_apart(database: str, work: Callable[[], T], *, timeout: float) -> T:
     """Run ``work`` in a thread of its own, and wait for it."""
     if not threads_run():
         return _with_own_connection(database, work)
@@ -114,7 +116,9 @@ def _run_apart(database: str, work: Callable[[], T]) -> T:
         thread.start()
     except RuntimeError:  # the interpreter is shutting down
         return _with_own_connection(database, work)
-    thread.join()
+    thread.join(timeout)
+    if thread.is_alive():
+        raise TimeoutError(f"no answer within MAX_WAIT = {timeout} s.")
     if errors:
         raise errors[0]
     return results[0]

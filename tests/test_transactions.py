@@ -427,7 +427,35 @@ def test_error_in_a_thread_reaches_the_caller():
         raise Boom
 
     with pytest.raises(Boom):
-        databases._run_apart("default", work)
+        databases._run_apart("default", work, timeout=30)
+
+
+def test_database_that_does_not_answer():
+    """The caller is told; what runs late harms nothing."""
+    go_on = threading.Event()
+    ended = threading.Event()
+
+    def work():
+        go_on.wait(30)
+        ended.set()
+
+    with pytest.raises(TimeoutError, match=r"within MAX_WAIT = 0\.01 s"):
+        databases._run_apart("default", work, timeout=0.01)
+    go_on.set()
+    assert ended.wait(30)
+
+
+@ON_SERVER
+def test_caller_that_has_locked_the_worker_table(settings):
+    """It waits for itself, but not for ever."""
+    settings.UIDGEN = {"default": {"TEST": False, "OPTIONS": {"MAX_WAIT": 0.5}}}
+    uid()
+    generator = generators["default"]
+    lease = generator.lease
+    with transaction.atomic():
+        WorkerNode.objects.select_for_update().get(pk=lease.key)
+        with pytest.raises(WorkerIdUnavailable, match="no answer within MAX_WAIT"):
+            generator.assigner.renew(lease, lease.reserved_until + 5)
 
 
 def test_work_where_no_thread_can_be_started(monkeypatch):
@@ -438,9 +466,10 @@ def test_work_where_no_thread_can_be_started(monkeypatch):
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    assert databases._run_apart("default", WorkerNode.objects.count) == 0
+    count = WorkerNode.objects.count
+    assert databases._run_apart("default", count, timeout=30) == 0
     monkeypatch.setattr(databases, "threads_run", lambda: False)
-    assert databases._run_apart("default", WorkerNode.objects.count) == 0
+    assert databases._run_apart("default", count, timeout=30) == 0
     assert connections["default"] is before
 
 
