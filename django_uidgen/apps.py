@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import Any
 
 from django.apps import AppConfig
-from django.core.checks import register
+from django.core.checks import Tags, register
 from django.core.signals import setting_changed
 from django.db.models.signals import post_migrate, pre_migrate
 
@@ -31,6 +31,7 @@ class DjangoUidgenConfig(AppConfig):
     def ready(self) -> None:
         """Register checks and hooks. Make no query."""
         register(checks.check_settings)
+        register(checks.check_columns, Tags.database)
         pre_migrate.connect(bootstrap.begin, dispatch_uid="django_uidgen")
         post_migrate.connect(bootstrap.end, dispatch_uid="django_uidgen")
         setting_changed.connect(_setting_changed, dispatch_uid="django_uidgen")

@@ -6,15 +6,17 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from random import SystemRandom
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from django.db import DatabaseError, InterfaceError, connections, models
 from django.db.models import Exists, F, Min, OuterRef
 
 from django_uidgen import bootstrap, databases, node_info
 from django_uidgen.conf import GeneratorConfig
+from django_uidgen.core.clock import SystemClock
 from django_uidgen.core.exceptions import (
     LayoutChanged,
     LeaseLost,
@@ -51,6 +53,8 @@ class TableAssigner:
         self.layout = config.layout
         self.database = config.database
         self.first, self.last = config.worker_ids
+        #: Work that was given up, if it still runs, and whether that was a claim.
+        self._late: tuple[databases.Flight[Any] | None, bool] = None, False
         self.options = config.assigner_options
         #: How many seconds a caller waits for the database.
         self.max_wait = config.generator_options.max_wait
@@ -65,17 +69,18 @@ class TableAssigner:
         """Lease a worker id from tick ``now`` on."""
         if self.must_be_provisional():
             provisional = databases.ProvisionalClaim(self.database)
-            lease = self._translated(partial(self._claim, now, provisional))
+            lease: Lease = self._translated(partial(self._claim, now, provisional))
             if lease.provisional is provisional:
-                provisional.watch(lease)
+                provisional.watch()
             return lease
-        return self._run(partial(self._claim, now))
+        claimed: Lease = self._run(partial(self._claim, now), is_claim=True)
+        return claimed
 
     def renew(self, lease: Lease, now: int) -> Lease:
         """Return ``lease`` with a later end."""
-        if lease.key is None:
-            return self._run(partial(self._renew_bootstrap, lease, now))
-        return self._run(partial(self._renew, lease, now))
+        renew = self._renew_bootstrap if lease.key is None else self._renew
+        renewed: Lease = self._run(partial(renew, lease, now))
+        return renewed
 
     def release(self, lease: Lease, next_tick: int) -> None:
         """Give ``lease`` back, ended at ``next_tick``."""
@@ -86,6 +91,11 @@ class TableAssigner:
     def must_be_provisional(self) -> bool:
         """Tell whether a claim by this caller has to join its transaction."""
         return databases.must_join(self.database)
+
+    @property
+    def single_writer(self) -> bool:
+        """Whether a renewal beside the callers could get in their way."""
+        return connections[self.database].vendor == "sqlite"
 
     # For subclasses.
 
@@ -136,16 +146,39 @@ class TableAssigner:
 
     # The steps.
 
-    def _run(self, work: Callable[[], T]) -> T:
-        return self._translated(
-            partial(databases.run, self.database, work, timeout=self.max_wait)
-        )
+    def _run(self, work: Callable[[], Any], *, is_claim: bool = False) -> Any:
+        return self._translated(partial(self._run_once, work, is_claim=is_claim))
+
+    def _run_once(self, work: Callable[[], Any], *, is_claim: bool) -> Any:
+        """Run ``work``, but not beside work that was given up and still runs.
+
+        A database that hangs would collect a thread for each caller, and all their
+        claims would be carried out when it is back. A claim that was carried out late
+        is used by the next one.
+        """
+        late, was_claim = self._late
+        if late is not None and late.is_here:
+            result = None
+            with suppress(DatabaseError, InterfaceError):
+                result = late.result(self.max_wait)
+            self._late = None, False
+            if was_claim and is_claim and result is not None:
+                return result
+        try:
+            return databases.run(self.database, work, timeout=self.max_wait)
+        except databases.StillRunning as error:
+            self._late = error.flight, is_claim
+            raise
 
     def _translated(self, work: Callable[[], T]) -> T:
         """Run ``work``, with the database's errors raised as ours."""
         try:
             return work()
-        except (DatabaseError, InterfaceError, TimeoutError) as error:
+        except databases.StillRunning as error:
+            raise WorkerIdUnavailable(
+                f"Database {self.database!r} gave generator {self.alias!r} {error}"
+            ) from error
+        except (DatabaseError, InterfaceError) as error:
             raise WorkerIdUnavailable(
                 f"Generator {self.alias!r} got no worker id from database "
                 f"{self.database!r}: {str(error).strip()} - Is the database up and "
@@ -156,13 +189,12 @@ class TableAssigner:
         self, now: int, provisional: databases.ProvisionalClaim | None = None
     ) -> Lease:
         if bootstrap.table_is_to_come(self.database):
-            return self._bootstrap_lease(now, now + self.lease_ticks)
+            # Behind what a migrate before this one may have minted, ahead of the clock.
+            start = now + self.max_lead + 1
+            return self._bootstrap_lease(start, start + self.lease_ticks)
         self._check_layout()
-        # A claim on SQLite may be rolled back, with UIDs handed out up to tick ``now``.
-        on_sqlite = connections[self.database].vendor == "sqlite"
-        start = now + 1 if on_sqlite else now
         for round_ in range(_ROUNDS):
-            node = self.attempt(start)
+            node = self.attempt(now)
             if node is not None:
                 return self._lease(node, provisional)
             time.sleep(_random.uniform(0, min(0.001 * 2**round_, _LONGEST_PAUSE)))
@@ -193,6 +225,8 @@ class TableAssigner:
             renew_from=self._renew_from(node.reserved_until),
             key=node.pk,
             provisional=provisional,
+            # It may have waited for a writer that was rolled back in the end.
+            begins_after_claim=self.single_writer,
         )
 
     def _renew_from(self, until: int) -> int:
@@ -222,9 +256,13 @@ class TableAssigner:
 
     # The lease of a data migration that runs before the worker table exists.
 
+    def bootstrap_worker_id(self) -> int:
+        """Return the worker id to mint with before the table exists."""
+        return self.first
+
     def _bootstrap_lease(self, start: int, until: int) -> Lease:
         return Lease(
-            worker_id=self.first,
+            worker_id=self.bootstrap_worker_id(),
             reserved_from=start,
             reserved_until=until,
             renew_from=until - self.lease_ticks // 2,
@@ -250,7 +288,7 @@ class TableAssigner:
         """
         if nodes.filter(generator=self.alias, worker_id=lease.worker_id).exists():
             return None
-        until = min(next_tick + self.lease_ticks, self.end)
+        until = min(max(next_tick + self.lease_ticks, lease.reserved_until), self.end)
         node = nodes.create(
             worker_id=lease.worker_id,
             term=1,
@@ -392,6 +430,11 @@ class FixedWorkerIdAssigner(TableAssigner):
     clock and the care of the operator keeps UIDs from being repeated.
     """
 
+    #: Without a table, for each alias and worker id: the process that mints with it,
+    #: and the tick from which on nothing was minted.
+    _holders: ClassVar[dict[tuple[str, int], int]] = {}
+    _ends: ClassVar[dict[tuple[str, int], int]] = {}
+
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__(config)
         if not self.options.worker_table:
@@ -422,12 +465,44 @@ class FixedWorkerIdAssigner(TableAssigner):
         """Lease the worker id of this process from tick ``now`` on."""
         if self.options.worker_table:
             return super().claim(now)
+        return self._claim_without_table(now)
+
+    def _claim_without_table(self, now: int) -> Lease:
+        worker_id = self.worker_id()
+        key = self.alias, worker_id
+        holder = self._holders.setdefault(key, os.getpid())
+        if holder != os.getpid():
+            raise WorkerIdUnavailable(
+                f"Worker id {worker_id} of generator {self.alias!r} belongs to process "
+                f"{holder}, which forked this one, and without a table no other can be "
+                f"had. Mint nothing before the fork, or set WORKER_TABLE to True."
+            )
+        minted_until = self._ends.get(key, 0)
+        if minted_until == self.end:  # held, so this is for another lease
+            raise WorkerIdUnavailable(
+                f"The clock was stepped back, and without a table generator "
+                f"{self.alias!r} has no other worker id than {worker_id} to mint with "
+                f"at the new time. Wait until the clock is where it was, or restart "
+                f"this process then."
+            )
+        self._ends[key] = self.end
         return Lease(
-            worker_id=self.worker_id(),
-            reserved_from=now + 1,
+            worker_id=worker_id,
+            # Behind what a process before this one may have minted ahead of the clock.
+            reserved_from=max(now + self.max_lead + 1, minted_until),
             reserved_until=self.end,
             renew_from=self.end,
         )
+
+    def release(self, lease: Lease, next_tick: int) -> None:
+        """Give ``lease`` back, ended at ``next_tick``."""
+        super().release(lease, next_tick)
+        if not self.options.worker_table:
+            self._ends[self.alias, lease.worker_id] = next_tick
+
+    def bootstrap_worker_id(self) -> int:
+        """Return the worker id of this process."""
+        return self.worker_id()
 
     def renew(self, lease: Lease, now: int) -> Lease:
         """Return ``lease`` with a later end; without a table it has none."""
@@ -447,6 +522,13 @@ class FixedWorkerIdAssigner(TableAssigner):
         limit = start + (self.max_lead if last.released_at else 0)
         if last.reserved_until <= limit:
             return self.take_over(last, start)
+        who = node_info.describe()
+        if (last.process_id, last.host_name) == (who["process_id"], who["host_name"]):
+            raise WorkerIdUnavailable(
+                f"The clock was stepped back, and generator {self.alias!r} has no "
+                f"other worker id than {worker_id} to mint with at the new time. Its "
+                f"lease ends at {self.layout.moment(last.reserved_until).isoformat()}."
+            )
         raise WorkerIdUnavailable(
             f"Worker id {worker_id} of generator {self.alias!r} is leased to process "
             f"{last.process_id} on {last.host_name!r} until "
@@ -456,26 +538,44 @@ class FixedWorkerIdAssigner(TableAssigner):
         )
 
 
+class TestRunClock(SystemClock):
+    """A clock for tests, which may set the time to before the layout's epoch."""
+
+    #: Not a test case, whatever its name says to pytest.
+    __test__ = False
+
+    def tick(self, offset: float = 0.0) -> int:
+        """Return the present tick, or the first one where that is before the epoch."""
+        return max(super().tick(offset), 0)
+
+
 class TestRunAssigner:
     """A fixed worker id and no database, for tests that build models without one."""
 
     #: Not a test case, whatever its name says to pytest.
     __test__ = False
 
+    #: The end of the last lease of each alias and worker id in this process: a changed
+    #: setting makes another generator, which must not mint the same ticks again.
+    _ends: ClassVar[dict[tuple[str, int], int]] = {}
+
     def __init__(self, config: GeneratorConfig, worker_id: int) -> None:
+        self._alias = config.alias
         self._worker_id = worker_id
-        self._worker_ids = config.worker_ids
+        first, last = config.worker_ids
+        #: Those above, or those below where there are none above.
+        self._others = range(worker_id + 1, last + 1) or range(first, worker_id)
         self._end = config.layout.max_tick + 1
         self._process_id = os.getpid()
 
     def claim(self, now: int) -> Lease:
         """Return the worker id of test runs; a forked child takes a random one."""
         worker_id = self._worker_id
-        if os.getpid() != self._process_id:
-            worker_id = _random.randint(*self._worker_ids)
+        if os.getpid() != self._process_id and len(self._others) > 0:
+            worker_id = _random.choice(self._others)
         return Lease(
             worker_id=worker_id,
-            reserved_from=now,
+            reserved_from=max(now, self._ends.get((self._alias, worker_id), 0)),
             reserved_until=self._end,
             renew_from=self._end,
         )
@@ -485,8 +585,11 @@ class TestRunAssigner:
         return lease
 
     def release(self, lease: Lease, next_tick: int) -> None:
-        """Do nothing."""
+        """Note up to where UIDs were minted."""
+        self._ends[self._alias, lease.worker_id] = next_tick
 
     def must_be_provisional(self) -> bool:
         """Return False: nothing is claimed in a database."""
         return False
+
+    single_writer = False

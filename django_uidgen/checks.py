@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.core import checks
+from django.db import connections, models, router
 
 from django_uidgen import conf
+from django_uidgen.fields import UidAutoField, UidField
 
 #: How long before the end of a layout's time a warning is given.
 _YEARS_AHEAD = 5
+
+#: Columns of less than 64 bits, by the name that introspection gives them.
+_TOO_SMALL = frozenset(
+    {
+        "AutoField",
+        "IntegerField",
+        "PositiveIntegerField",
+        "PositiveSmallIntegerField",
+        "SmallAutoField",
+        "SmallIntegerField",
+    }
+)
 
 
 def check_settings(
@@ -54,3 +68,73 @@ def _check_end_of_life(config: conf.GeneratorConfig) -> list[checks.CheckMessage
             id="django_uidgen.W001",
         )
     ]
+
+
+def check_columns(
+    app_configs: Sequence[AppConfig] | None,
+    databases: Sequence[str] | None = None,
+    **kwargs: Any,
+) -> list[checks.CheckMessage]:
+    """Check that the columns of UIDs are wide enough, where databases may be asked.
+
+    Only a warning: ``migrate`` runs it before the migration that widens a column.
+    """
+    return [
+        message
+        for alias in databases or ()
+        for message in _check_columns_of(alias, app_configs)
+    ]
+
+
+def _check_columns_of(
+    alias: str, app_configs: Sequence[AppConfig] | None
+) -> Iterator[checks.CheckMessage]:
+    connection = connections[alias]
+    if connection.vendor == "sqlite":
+        return  # its integers have 64 bits, whatever the column is called
+    inspect = connection.introspection
+    with connection.cursor() as cursor:
+        tables = set(inspect.table_names(cursor))
+        for model, columns in _uid_columns(alias, app_configs):
+            table = model._meta.db_table
+            if table not in tables:
+                continue
+            for row in inspect.get_table_description(cursor, table):
+                field = columns.get(row.name)
+                if field and inspect.get_field_type(row.type_code, row) in _TOO_SMALL:
+                    yield checks.Warning(
+                        f"The column {row.name!r} of table {table!r} in database "
+                        f"{alias!r} is too small for UIDs.",
+                        hint=(
+                            "Make it a bigint. Migrations never change the key of the "
+                            "table between the two ends of a ManyToManyField: alter "
+                            "that by hand, or with migrations.RunSQL."
+                        ),
+                        obj=field,
+                        id="django_uidgen.W002",
+                    )
+
+
+def _uid_columns(
+    alias: str, app_configs: Sequence[AppConfig] | None
+) -> Iterator[tuple[type[models.Model], dict[str, models.Field[Any, Any]]]]:
+    """Yield the models with UIDs in the database ``alias``, and their columns."""
+    for model in apps.get_models(include_auto_created=True):
+        meta = model._meta
+        wanted = app_configs is None or meta.app_config in app_configs
+        if wanted and router.allow_migrate_model(alias, model):
+            fields = meta.local_concrete_fields
+            columns = {
+                field.column: field
+                for field in fields
+                if field.column and _has_uids(field)
+            }
+            if columns:
+                yield model, columns
+
+
+def _has_uids(field: models.Field[Any, Any]) -> bool:
+    """Tell whether the values of ``field``, or those it refers to, are UIDs."""
+    while isinstance(field, models.ForeignKey):
+        field = field.target_field
+    return isinstance(field, UidField | UidAutoField)

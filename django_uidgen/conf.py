@@ -121,12 +121,12 @@ def aliases() -> list[str]:
 
 def in_test_run() -> bool:
     """Tell whether Django's, or pytest-django's, test environment is set up."""
-    if hasattr(sys, "ps1"):
-        # Django's tutorial sets it up in a shell, where the database is the real one.
-        return False
     # If nobody has imported it, nobody has set it up.
     utils = sys.modules.get("django.test.utils")
-    return utils is not None and hasattr(utils._TestState, "saved_data")
+    if utils is None or not hasattr(utils._TestState, "saved_data"):
+        return False
+    # Django's tutorial sets it up in a shell, where the database is the real one.
+    return not (hasattr(sys, "ps1") or "shell" in "".join(sys.argv[1:2]))
 
 
 class _Checked(NamedTuple):

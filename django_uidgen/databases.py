@@ -16,7 +16,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from django.db import InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -24,7 +24,6 @@ from django.db.backends.signals import connection_created
 
 from django_uidgen.core import fork
 from django_uidgen.core.generators import threads_run
-from django_uidgen.core.lease import Lease
 
 T = TypeVar("T")
 
@@ -44,6 +43,10 @@ def remember_process(*, connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
 def watch_connections() -> None:
     """Have each connection remember the process that opens it."""
     connection_created.connect(remember_process, dispatch_uid="django_uidgen")
+    # Another app may have queried in its own ready().
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is not None:
+            remember_process(connection=connection)
 
 
 def _is_open(connection: BaseDatabaseWrapper) -> bool:
@@ -76,11 +79,60 @@ def must_join(database: str) -> bool:
     )
 
 
+class StillRunning(TimeoutError):
+    """Work that was waited for long enough. ``flight`` may be waited for again."""
+
+    def __init__(self, flight: Flight[Any], timeout: float) -> None:
+        super().__init__(f"no answer within MAX_WAIT = {timeout} s.")
+        self.flight = flight
+
+
+class Flight(Generic[T]):
+    """Work that runs in a thread of its own, with a connection of its own."""
+
+    def __init__(self, database: str, work: Callable[[], T]) -> None:
+        self._database = database
+        self._work = work
+        self._results: list[T] = []
+        self._errors: list[BaseException] = []
+        self._process = os.getpid()
+        self._thread = threading.Thread(
+            target=self._run, name="django_uidgen-lease", daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin the work. Raise ``RuntimeError`` where no thread can be started."""
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._results.append(_with_own_connection(self._database, self._work))
+        except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
+            self._errors.append(error)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the thread belongs to this process, and not to a parent of it."""
+        return self._process == os.getpid()
+
+    def result(self, timeout: float) -> T:
+        """Return what the work returned, or raise what it raised.
+
+        Raise ``StillRunning`` where that takes longer than ``timeout`` seconds.
+        """
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            raise StillRunning(self, timeout)
+        if self._errors:
+            raise self._errors[0]
+        return self._results[0]
+
+
 def run(database: str, work: Callable[[], T], *, timeout: float) -> T:
     """Run ``work`` where what it commits cannot be rolled back, and return its result.
 
     ``work`` uses ``connections[database]``, and may be run twice. Raise
-    ``TimeoutError`` where that took longer than ``timeout`` seconds in a thread; the
+    ``StillRunning`` where that took longer than ``timeout`` seconds in a thread; the
     protocol of leases is made for statements that run late.
     """
     connection = connections[database]
@@ -100,28 +152,14 @@ def run(database: str, work: Callable[[], T], *, timeout: float) -> T:
 
 def _run_apart(database: str, work: Callable[[], T], *, timeout: float) -> T:
     """Run ``work`` in a thread of its own, and wait for it."""
+    flight = Flight(database, work)
     if not threads_run():
         return _with_own_connection(database, work)
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    def target() -> None:
-        try:
-            results.append(_with_own_connection(database, work))
-        except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
-            errors.append(error)
-
-    thread = threading.Thread(target=target, name="django_uidgen-lease", daemon=True)
     try:
-        thread.start()
+        flight.start()
     except RuntimeError:  # the interpreter is shutting down
         return _with_own_connection(database, work)
-    thread.join(timeout)
-    if thread.is_alive():
-        raise TimeoutError(f"no answer within MAX_WAIT = {timeout} s.")
-    if errors:
-        raise errors[0]
-    return results[0]
+    return flight.result(timeout)
 
 
 class _ForkGate(fork.ForkAware):
@@ -193,12 +231,10 @@ class ProvisionalClaim:
 
     def __init__(self, database: str) -> None:
         self._connection = connections[database]
-        self._lease: Lease | None = None
-        self.on_commit: Callable[[Lease], None] = lambda lease: None
+        self.on_commit: Callable[[], None] | None = None
 
-    def watch(self, lease: Lease) -> None:
-        """Queue the marker of ``lease`` on the connection."""
-        self._lease = lease
+    def watch(self) -> None:
+        """Queue the marker of the claim on the connection."""
         connection = self._connection
         # connection.on_commit() refuses with autocommit off, but there too a rollback
         # empties the queue. A commit is then not noticed, and the lease only lapses.
@@ -206,8 +242,8 @@ class ProvisionalClaim:
         connection.run_on_commit.append(marker)
 
     def _committed(self) -> None:
-        if self._lease is not None:
-            self.on_commit(self._lease)
+        if self.on_commit is not None:
+            self.on_commit()
 
     def stands(self) -> bool:
         """Tell whether the claim is still to be committed, seen from this thread."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from django.apps import apps
 from django.core import checks
 from django.db import models
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.module_loading import import_string
 
 from django_uidgen import conf, registry
@@ -157,10 +156,6 @@ class UidAutoField(_UidFieldMixin, _AutoFieldBase):
     def get_pk_value_on_save(self, instance: models.Model) -> int:
         """Return a new UID."""
         return self.mint()
-
-    def rel_db_type(self, connection: BaseDatabaseWrapper) -> str | None:
-        """Return the type of a foreign key's column to this one."""
-        return models.BigIntegerField().db_type(connection=connection)
 
 
 def _imposed_key_class(

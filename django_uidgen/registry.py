@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from django.apps import apps
@@ -148,15 +149,21 @@ class Generators(fork.ForkAware):
 
 
 def _new_generator(config: conf.GeneratorConfig, *, in_test_run: bool) -> UidGenerator:
-    from django_uidgen.assigners import TestRunAssigner
+    from django_uidgen.assigners import TestRunAssigner, TestRunClock
 
-    assigner = (
-        TestRunAssigner(config, config.test_worker_id)
-        if in_test_run and config.test_worker_id is not None
-        else config.assigner(config)
-    )
+    options = config.generator_options
+    if not in_test_run or config.test_worker_id is None:
+        assigner = config.assigner(config)
+        return config.generator(
+            config.layout, assigner, alias=config.alias, options=options
+        )
     return config.generator(
-        config.layout, assigner, alias=config.alias, options=config.generator_options
+        config.layout,
+        TestRunAssigner(config, config.test_worker_id),
+        alias=config.alias,
+        # Tests freeze the clock and set it to any time. The position only grows.
+        options=replace(options, max_lead=None),
+        clock=TestRunClock(config.layout),
     )
 
 

@@ -21,9 +21,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 LEASE = 10_000  # ticks, of a millisecond each
 
-#: Claims on SQLite begin a tick later, since the caller may roll them back.
-EARLIEST = 1 if connection.vendor == "sqlite" else 0
-
 
 @pytest.fixture
 def make(settings):
@@ -61,8 +58,8 @@ def test_first_claim_inserts_a_row_that_says_who(make):
     [node] = WorkerNode.objects.all()
     assert (node.worker_id, node.term, node.sealed) == (lease.worker_id, 1, False)
     assert (lease.reserved_from, lease.reserved_until) == (
-        1000 + EARLIEST,
-        1000 + EARLIEST + LEASE,
+        1000,
+        1000 + LEASE,
     )
     assert (node.reserved_from, node.reserved_until) == (
         lease.reserved_from,
@@ -102,7 +99,7 @@ def test_released_worker_ids_come_first(make):
     assigner.release(lease, 1500)
     again = assigner.claim(2000)
     assert again.worker_id == lease.worker_id
-    assert again.reserved_from == 2000 + EARLIEST
+    assert again.reserved_from == 2000
     assert rows()[0] == (lease.worker_id, 1, lease.reserved_from, 1500, True)
     assert WorkerNode.objects.get(pk=again.key).term == 2
 
@@ -350,7 +347,7 @@ def test_lease_whose_row_is_gone(make):
 
 
 @pytest.mark.parametrize(
-    ("next_tick", "until"), [(4000, 4000), (0, 1000 + EARLIEST), (99_000, None)]
+    ("next_tick", "until"), [(4000, 4000), (0, 1000), (99_000, None)]
 )
 def test_release_ends_the_lease_after_the_last_mint(make, next_tick, until):
     """But never before its start or after its end."""
@@ -381,7 +378,7 @@ def test_disposable_worker_ids_are_never_used_again(make):
     assert first.worker_id == 0
     assert first.reserved_until == first.renew_from == assigner.layout.max_tick + 1
     assigner.release(first, 2000)
-    assert rows() == [(0, 1, 1000 + EARLIEST, 2000, True)]
+    assert rows() == [(0, 1, 1000, 2000, True)]
     assert [assigner.claim(3000).worker_id for _ in range(3)] == [1, 2, 3]
     with pytest.raises(WorkerIdsExhausted, match="0 to 3, once"):
         assigner.claim(4000)
@@ -402,9 +399,10 @@ def test_fixed_worker_id_of_the_settings(make):
     assigner = make("Fixed", OPTIONS={"WORKER_ID": 2})
     lease = assigner.claim(1000)
     assert lease.worker_id == 2
+    WorkerNode.objects.update(process_id=1)
     with pytest.raises(WorkerIdUnavailable, match=r"Worker id 2 .* leased to process"):
         assigner.claim(2000)
-    later = assigner.claim(1000 + LEASE + EARLIEST)
+    later = assigner.claim(1000 + LEASE)
     assert later.reserved_from >= lease.reserved_until
     assigner.release(later, later.reserved_from + 10)
     assert assigner.claim(later.reserved_from + 10).worker_id == 2
@@ -447,11 +445,45 @@ def test_fixed_worker_id_without_a_table(make):
     assigner = make("Fixed", OPTIONS=options)
     lease = assigner.claim(1000)
     assert (lease.worker_id, lease.key) == (2, None)
-    assert lease.reserved_from == 1001
+    # Behind what a process before this one may have minted ahead of the clock.
+    assert lease.reserved_from == 1000 + assigner.max_lead + 1
     assert not assigner.must_be_provisional()
     assert assigner.renew(lease, 10**9) is lease
-    assigner.release(lease, 2000)
+    assigner.release(lease, 5000)
+    assert make("Fixed", OPTIONS=options).claim(1500).reserved_from == 5000
     assert rows() == []
+
+
+def test_fixed_worker_id_without_a_table_after_a_step_back(make):
+    """There is no other to mint with, and its ticks were used."""
+    options = {"WORKER_ID": 3, "WORKER_TABLE": False}
+    assigner = make("Fixed", OPTIONS=options)
+    assigner.claim(9000)
+    with pytest.raises(WorkerIdUnavailable, match="The clock was stepped back"):
+        assigner.claim(1000)
+
+
+def test_fixed_worker_id_without_a_table_in_a_forked_child(make, monkeypatch):
+    """It is the parent's."""
+    options = {"WORKER_ID": 1, "WORKER_TABLE": False}
+    assigner = make("Fixed", OPTIONS=options)
+    assigner.claim(1000)
+    monkeypatch.setattr("os.getpid", lambda: 4)
+    with pytest.raises(WorkerIdUnavailable, match="which forked this one"):
+        assigner.claim(1000)
+
+
+def test_fixed_worker_id_that_this_process_holds_itself(make):
+    """Its clock was stepped back."""
+    assigner = make("Fixed", OPTIONS={"WORKER_ID": 2})
+    assigner.claim(9000)
+    with pytest.raises(WorkerIdUnavailable, match="The clock was stepped back"):
+        assigner.claim(1000)
+
+
+def test_fixed_worker_id_before_the_table_exists(make):
+    """A migrate uses no other."""
+    assert make("Fixed", OPTIONS={"WORKER_ID": 2}).bootstrap_worker_id() == 2
 
 
 def test_fixed_worker_id_without_a_table_is_looked_for_at_once(make, monkeypatch):

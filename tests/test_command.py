@@ -181,7 +181,9 @@ def test_a_count_that_is_none(count):
 def test_an_unknown_generator():
     """The error names those that there are."""
     for action in (["generate"], ["parse", "5"], ["workers"], ["layout"]):
-        with pytest.raises(CommandError, match=r"no generator 'nope'.*'orders'"):
+        with pytest.raises(
+            CommandError, match=r"^There is no generator 'nope'.*'orders'"
+        ):
             uidgen(*action, "--generator", "nope")
 
 

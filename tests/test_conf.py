@@ -471,6 +471,7 @@ class UndecidedZone(tzinfo):
     ("value", "epoch"),
     [
         ("2026-01-01", EPOCH),
+        ("2026-1-1", EPOCH),
         ("2020-02-29", datetime(2020, 2, 29, tzinfo=UTC)),
         ("2026-01-01T00:00:00", EPOCH),
         ("2026-01-01 00:00", EPOCH),
@@ -514,6 +515,7 @@ def test_epoch_goes_with_every_layout(read, layout):
         b"2026-01-01",
         [2026, 1, 1],
         "2026-01-01T",
+        "0-0-0",
         datetime.now(UTC).time(),
     ],
 )
@@ -526,12 +528,13 @@ def test_epoch_without_a_date(error, value):
 
 
 @pytest.mark.parametrize(
-    "value", ["2026-02-30", "2025-02-29", "2026-13-01", "2026-01-01 25:00", "0-0-0"]
+    "value", ["2026-02-30", "2025-02-29", "2026-13-01", "2026-01-01 25:00"]
 )
 def test_epoch_that_never_was(error, value):
     """A date that is in no calendar is not taken for another."""
     message = error(EPOCH=value)
-    assert message.startswith(f"{at('EPOCH')} is {value!r}; it must be a date ")
+    start = f"{at('EPOCH')} is {value!r}; it must be a date that exists ("
+    assert message.startswith(start)
 
 
 def test_epoch_in_the_future(error):
@@ -848,6 +851,14 @@ def test_checked_once_for_one_setting(settings, monkeypatch):
     assert conf.get_config("default") == config
 
 
+def test_other_setting_is_noticed_without_a_signal(monkeypatch):
+    """It is another object."""
+    monkeypatch.setattr(django_settings, "UIDGEN", {})
+    assert conf.get_config("default").layout.time_bits == 41
+    monkeypatch.setattr(django_settings, "UIDGEN", {"default": {"LAYOUT": "baidu"}})
+    assert conf.get_config("default").layout.time_bits == 28
+
+
 def test_checked_anew_when_the_databases_change(monkeypatch):
     """An alias may be gone."""
     assert conf.get_config("default").database == "default"
@@ -882,7 +893,19 @@ def test_this_is_a_test_run():
     assert conf.in_test_run()
 
 
-def test_shell_is_no_test_run(monkeypatch):
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["manage.py", "shell"], False),
+        (["./manage.py", "shell", "-c", "pass"], False),
+        (["manage.py", "test"], True),
+        (["manage.py", "test", "shell"], True),
+        (["/x/bin/pytest", "shell"], True),
+        (["manage.py"], True),
+        ([], True),
+    ],
+)
+def test_shell_is_no_test_run(monkeypatch, argv, told):
     """Django's tutorial sets up a test environment in one, on the real database."""
-    monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
-    assert not conf.in_test_run()
+    monkeypatch.setattr(sys, "argv", argv)
+    assert conf.in_test_run() is told

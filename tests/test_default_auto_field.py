@@ -19,7 +19,7 @@ from django.test.utils import isolate_apps
 from django_uidgen.fields import UidAutoField, UidField
 from django_uidgen.models import WorkerNode
 from tests.columns import BIGINT
-from tests.testapp.models import Invoice, Order, Parcel
+from tests.testapp.models import Invoice, Order, Parcel, Tag, Ticket
 
 UID = "django_uidgen.fields.UidAutoField"
 BIG = "django.db.models.BigAutoField"
@@ -92,8 +92,8 @@ def test_whole_project(project, age):
     assert others.pop("django_uidgen.WorkerNode")[0] == "BigAutoField"
     assert {field for field, *_ in others.values()} == {"AutoField"}
 
-    users = {"new": [[1, 1, 1]], "old": [[1, 1, 1], [2, 2, 2]]}
-    assert facts["members"] == users[age]
+    members = {"new": [[1, 1, 1]], "old": [[1, 1, 1], [2, 2, 2]]}
+    assert facts["members"] == members[age]
     assert facts["migrations"]["rows"] == facts["migrations"]["highest"] > 20
     assert facts["uids"] == facts["uids_again"] == [True] * 4
     assert facts["tables_at_zero"] == []
@@ -115,7 +115,7 @@ def test_models_that_name_a_key_have_that():
     """The setting is for those that name none."""
     assert type(Parcel._meta.pk) is UidField
     assert Invoice._meta.pk.generator == "orders"
-    assert type(apps.get_model("testapp", "Ticket")._meta.pk) is models.BigAutoField
+    assert type(Ticket._meta.pk) is models.BigAutoField
 
 
 @pytest.mark.parametrize(
@@ -174,8 +174,10 @@ def make_models():
 
 
 @isolate_apps("tests.testapp.apps.UidKeyedConfig")
-def test_app_that_pins_uids(settings):
+def test_app_that_pins_uids(settings, monkeypatch):
     """Where the project has other keys."""
+    # Outside of the isolation it is another app.
+    monkeypatch.setattr(apps.get_app_config("testapp"), "default_auto_field", BIG)
     settings.DEFAULT_AUTO_FIELD = BIG
     assert make_models() == (UidAutoField, UidAutoField)
 
@@ -208,17 +210,6 @@ def test_subclass_as_the_key_of_a_project(settings):
     assert make_models() == (HouseAutoField, HouseAutoField)
 
 
-def key_between(default_auto_field, pinned, settings, monkeypatch):
-    """Return the class of the key that migrations give the table in between."""
-    settings.DEFAULT_AUTO_FIELD = default_auto_field
-    app_config = apps.get_app_config("testapp")
-    monkeypatch.setattr(app_config, "default_auto_field", pinned or default_auto_field)
-    state = ProjectState()
-    for model in (apps.get_model("testapp", "Tag"), Order):
-        state.add_model(ModelState.from_model(model))
-    return type(state.apps.get_model("testapp", "Order").tags.through._meta.pk)
-
-
 @pytest.mark.parametrize(
     ("default", "pinned", "expected"),
     [
@@ -235,7 +226,16 @@ def test_key_in_between_that_migrations_make(
     default, pinned, expected, settings, monkeypatch
 ):
     """The one that the model has, although they know no key pinned by an app."""
-    assert key_between(default, pinned, settings, monkeypatch) is expected
+    app_config = apps.get_app_config("testapp")
+    monkeypatch.setattr(app_config, "default_auto_field", pinned or default)
+    settings.DEFAULT_AUTO_FIELD = default
+    state = ProjectState()
+    for model in (Tag, Order):
+        state.add_model(ModelState.from_model(model))
+    order = state.apps.get_model("testapp", "Order")
+    assert type(order.tags.through._meta.pk) is expected
+    # That of the model is written in the migration.
+    assert type(order._meta.pk) is UidAutoField
 
 
 def test_key_in_between_of_an_app_that_is_gone():

@@ -19,7 +19,7 @@ PAGES = [
     for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
 ] + sorted((ROOT / "docs").rglob("*.md"))
 SOURCES = "\n".join(
-    path.read_text() for path in sorted((ROOT / "django_uidgen").rglob("*.py"))
+    path.read_text() for path in sorted(Path(conf.__file__).parent.rglob("*.py"))
 )
 CHECK_IDS = sorted(set(re.findall(r"django_uidgen\.[EW]\d{3}", SOURCES)))
 

@@ -10,6 +10,7 @@ from django.db import IntegrityError, connection, migrations, models
 from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.migrations.writer import MigrationWriter
+from django.test.utils import CaptureQueriesContext
 
 from django_uidgen import parse, uids
 from django_uidgen.fields import UidAutoField, UidField
@@ -433,3 +434,22 @@ def test_old_table_in_between_takes_uids(movers, settings):
     assert list(keys[:2]) == [1, 2]
     assert all(parse(key) for key in keys[2:])
     assert len(keys) == 4
+
+
+def test_part_of_a_composite_key(movers):
+    """The value is there at once, and a row is one INSERT."""
+    movers.forwards(
+        model(
+            "Cart",
+            ("pk", models.CompositePrimaryKey("tenant", "id")),
+            ("tenant", models.IntegerField()),
+            ("id", UidField()),
+        )
+    )
+    carts = movers.model("Cart").objects
+    with CaptureQueriesContext(connection) as sent:
+        cart = carts.create(tenant=1)
+    assert [query["sql"][:11] for query in sent] == ["INSERT INTO"]
+    assert cart.pk == (1, cart.id)
+    assert carts.get(pk=cart.pk).id == cart.id
+    movers.to_zero()

@@ -525,8 +525,10 @@ def test_assignment_waits_for_the_apps(settings, assigner, monkeypatch):
     starting = SimpleNamespace(ready_event=threading.Event(), ready=False)
     monkeypatch.setattr(registry, "apps", starting)
     registry.generators.assign_in_background(["default"])
-    registry.generators.before_fork()
     thread = registry.generators._assigning
+    with monkeypatch.context() as patch:
+        patch.setattr(thread, "join", None)
+        registry.generators.before_fork()
     assert thread.is_alive()
     assert assigner.claims == []
     starting.ready_event.set()

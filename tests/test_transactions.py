@@ -10,7 +10,7 @@ import warnings
 import pytest
 from django.db import connection, connections, transaction
 
-from django_uidgen import databases, generators, registry, uid, uids
+from django_uidgen import conf, databases, generators, registry, uid, uids
 from django_uidgen.core.exceptions import WorkerIdUnavailable
 from django_uidgen.models import WorkerNode
 from tests.testapp.models import Event, Order
@@ -263,11 +263,48 @@ def test_rolled_back_ticks_cannot_be_claimed_again():
             handed_out += uids(5000)
             raise Boom
         # As another process on this machine would, without waiting.
-        lease = generators["default"].assigner.claim(generators["default"].clock.tick())
+        lease = generators["default"]._claim(generators["default"].clock.tick())
         last = generators["default"].layout.decompose(handed_out[-1]).tick
         assert lease.reserved_from > last
         WorkerNode.objects.all().delete()
     assert len(set(handed_out)) == len(handed_out)
+
+
+@SQLITE_ONLY
+def test_claim_that_waited_for_a_rollback_begins_behind_it(settings):
+    """Its clock was read again after the wait."""
+    values = {"TEST": False, "WORKER_IDS": (7, 7), "LAYOUT": "javascript"}
+    settings.UIDGEN = {"default": values, "orders": {"TEST": False}}
+    generator = generators["default"]
+    config = conf.get_config("default")
+    # As a second process has it.
+    other = config.generator(
+        config.layout, config.assigner(config), options=config.generator_options
+    )
+    late = []
+    claims = threading.Event()
+
+    def claim():
+        claims.set()
+        try:
+            late.extend(other.uids(3000))
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=claim)
+    with pytest.raises(Boom), transaction.atomic():
+        Event.objects.bulk_create([Event(name="x", id=1)])
+        minted = generator.uids(3000)
+        first = config.layout.decompose(minted[0]).tick
+        thread.start()
+        claims.wait()
+        while config.layout.decompose(minted[-1]).tick < first + 2:
+            minted += generator.uids(1500)
+        raise Boom
+    thread.join()
+    other.close()
+    last, first = max(minted), min(late)
+    assert config.layout.decompose(first).tick > config.layout.decompose(last).tick
 
 
 @SQLITE_ONLY
@@ -443,6 +480,63 @@ def test_database_that_does_not_answer():
         databases._run_apart("default", work, timeout=0.01)
     go_on.set()
     assert ended.wait(30)
+
+
+def test_claims_that_were_given_up_do_not_add_up(settings, monkeypatch):
+    """A database that hangs gets one claim of a process; the next mint uses it."""
+    settings.UIDGEN = {"default": {"TEST": False, "OPTIONS": {"MAX_WAIT": 0.05}}}
+    connection.close()
+    generator = generators["default"]
+    attempt = generator.assigner.attempt
+    go_on, tries = threading.Event(), []
+
+    def hanging(start):
+        tries.append(start)
+        go_on.wait(30)
+        return attempt(start)
+
+    monkeypatch.setattr(generator.assigner, "attempt", hanging)
+    for _ in range(5):
+        with pytest.raises(WorkerIdUnavailable, match="no answer within MAX_WAIT"):
+            uid()
+    late, _was_claim = generator.assigner._late
+    go_on.set()
+    late._thread.join()
+    assert uid()
+    assert len(tries) == 1
+    assert [node.pk for node in WorkerNode.objects.all()] == [generator.lease.key]
+
+
+def test_late_work_that_was_no_claim(settings):
+    """It is waited for, and its result is nobody's."""
+    generator = generators["default"]
+    late = databases.Flight("default", lambda: 1)
+    late.start()
+    generator.assigner._late = late, False
+    assert uid()
+    failed = databases.Flight("default", lambda: WorkerNode.objects.get(pk=-1))
+    failed._work = lambda: connection.cursor().execute("no SQL")
+    failed.start()
+    generator.assigner._late = failed, True
+    registry.generators.reset()
+    assert uid()
+
+
+def test_late_work_of_a_parent_is_not_waited_for(monkeypatch):
+    """Its thread is not here."""
+    late = databases.Flight("default", lambda: 1)
+    monkeypatch.setattr(late, "_process", 1)
+    generators["default"].assigner._late = late, True
+    assert uid()
+
+
+def test_connection_that_was_opened_before_our_app_was_ready():
+    """Another app may have queried in its own ready()."""
+    connection.ensure_connection()
+    delattr(connection, databases._OPENED_BY)
+    assert not databases._is_open(connection)
+    databases.watch_connections()
+    assert databases._is_open(connection)
 
 
 @ON_SERVER

@@ -84,10 +84,12 @@ class _ForkHooks:
     def before(self) -> None:
         with self._lock:
             members = list(self._members)
-        for member in members:
-            member.before_fork()
-        # Held over the fork, so that the child finds the set whole.
-        self._lock.acquire()
+        try:
+            for member in members:
+                member.before_fork()
+        finally:
+            # Held over the fork, so that the child finds the set whole.
+            self._lock.acquire()
 
     def in_parent(self) -> None:
         self._lock.release()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import secrets
 import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -32,6 +35,9 @@ logger = logging.getLogger("django_uidgen")
 
 #: Seconds that a fork waits for a thread of ours to end.
 _STOP_TIMEOUT = 1.0
+
+#: Seconds after which a claim that has not ended is taken for interrupted.
+_LOST_AFTER = 60.0
 
 #: A page of memory, of which only the first byte matters.
 Page: TypeAlias = mmap | bytearray | bytes
@@ -111,27 +117,68 @@ class _BoundedLock:
     """A lock for ``with`` that is not waited for longer than ``max_wait`` seconds.
 
     A thread that mints in a signal handler or a finalizer may itself be the holder: it
-    is told, instead of hanging for ever.
+    is told, instead of hanging for ever. An exception that a signal raises may leave
+    the lock held for good: after ``lost_after`` seconds ``give_up`` is called, so that
+    the next mint does without it.
     """
 
-    def __init__(self, max_wait: float, purpose: str) -> None:
+    def __init__(
+        self,
+        purpose: str,
+        *,
+        max_wait: float,
+        lost_after: float,
+        give_up: Callable[[], None],
+    ) -> None:
         self._lock = threading.Lock()
-        self._max_wait = max_wait
+        self._held_since = 0.0
         self._purpose = purpose
+        self._max_wait = max_wait
+        self._lost_after = lost_after
+        self._give_up = give_up
         self.release = self._lock.release
 
     def acquire(self, timeout: float) -> bool:
         """Wait for the lock up to ``timeout`` seconds; tell whether it was had."""
-        return self._lock.acquire(timeout=timeout)
+        if not self._lock.acquire(timeout=timeout):
+            return False
+        self._held_since = time.monotonic()
+        return True
 
     def __enter__(self) -> None:
-        if not self._lock.acquire(timeout=self._max_wait):
+        if not self.acquire(self._max_wait):
+            if time.monotonic() - self._held_since > self._lost_after:
+                self._give_up()
             raise MaxWaitExceeded(
                 f"Waited MAX_WAIT = {self._max_wait} s for a thread {self._purpose}"
             )
 
     def __exit__(self, *exc_info: object) -> None:
         self.release()
+
+
+class _Patience:
+    """Tell a caller that got nothing for ``max_wait`` seconds."""
+
+    def __init__(self, max_wait: float, alias: str) -> None:
+        self._max_wait = max_wait
+        self._alias = alias
+        self._since: float | None = None
+
+    def renew(self) -> None:
+        """Begin anew: the caller got UIDs."""
+        self._since = None
+
+    def check(self) -> None:
+        """Raise ``MaxWaitExceeded`` for a caller whose patience has ended."""
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+        elif now - self._since > self._max_wait:
+            raise MaxWaitExceeded(
+                f"Generator {self._alias!r} minted nothing for MAX_WAIT = "
+                f"{self._max_wait} s. Does the clock of this machine stand still?"
+            )
 
 
 class _State:
@@ -141,12 +188,17 @@ class _State:
         self.guard = fork.ForkGuard()
         #: Held around sequence and buffer, for microseconds, never over database work.
         self.lock = _BoundedLock(
-            max_wait, f"that mints with generator {alias!r}. Was it interrupted?"
+            f"that mints with generator {alias!r}. Was it interrupted?",
+            max_wait=max_wait,
+            lost_after=0,
+            give_up=self.guard.disarm,
         )
         #: Held by the one thread that claims or renews.
         self.lease_lock = _BoundedLock(
-            max_wait,
             f"that claims a worker id for generator {alias!r}. Is the database slow?",
+            max_wait=max_wait,
+            lost_after=_LOST_AFTER,
+            give_up=self.guard.disarm,
         )
         self.sequence = sequence
         self.lease: Lease | None = None
@@ -187,6 +239,8 @@ class UidGenerator(fork.ForkAware):
         self.clock = clock or SystemClock(layout)
         max_lead = self.options.max_lead
         self._max_lead = None if max_lead is None else layout.ticks(max_lead)
+        #: The process that gives the lease back at its exit without further ado.
+        self._closed_at_exit_in = os.getpid()
         self._rebirth_lock = threading.Lock()
         self._state = self._new_state(
             # A random start, so that short processes do not all mint the same low bits.
@@ -246,10 +300,7 @@ class UidGenerator(fork.ForkAware):
 
     def replace_lease(self, old: Lease, new: Lease | None) -> None:
         """Mint with ``new``, which covers what was minted with ``old``, from now on."""
-        state = self._own_state()
-        with state.lock:
-            if state.lease is old:
-                state.lease = new
+        self._replace(self._own_state(), old, new)
 
     def assign(self) -> None:
         """Claim a worker id now, unless one is leased, so that no mint has to."""
@@ -264,7 +315,9 @@ class UidGenerator(fork.ForkAware):
         state = self._state
         if not state.guard:
             return
-        with state.lock:
+        lease, next_tick = None, 0
+        # Where the lock was left held, its waiter gives the state up; the lease lapses.
+        with suppress(MaxWaitExceeded), state.lock:
             state.guard.disarm()
             lease, state.lease = state.lease, None
             next_tick = state.sequence.next_tick
@@ -288,6 +341,7 @@ class UidGenerator(fork.ForkAware):
     ) -> list[range | list[int]]:
         """Return ``count`` UIDs in ascending parts: from the stock, then minted."""
         _check_count(count)
+        patience = _Patience(self.options.max_wait, self.alias)
         state = self._own_state()
         parts: list[range | list[int]] = []
         missing = count
@@ -301,7 +355,9 @@ class UidGenerator(fork.ForkAware):
             parts += runs
             missing -= sum(map(len, runs))
             if remedy is not None:
+                patience.renew() if taken or runs else patience.check()
                 remedy()
+                state = self._own_state()
         self._renew_if_due(state)
         return parts
 
@@ -312,8 +368,9 @@ class UidGenerator(fork.ForkAware):
 
         Called under the lock; the remedy is called without it.
         """
-        if not count:
-            return [], None
+        if not count or not state.guard:
+            # Closed meanwhile? The caller goes on with the next state.
+            return [], _go_on if count else None
         now = self._now()
         if self._stepped_back(state, now):
             return [], partial(self._leave_the_future, state)
@@ -401,9 +458,8 @@ class UidGenerator(fork.ForkAware):
                 lease, tick = state.lease, max(now, state.sequence.tick)
             new = self._renewed(lease, tick) if lease is not None else None
             if new is None:
-                new = self.assigner.claim(now)
-            with state.lock:
-                self._install(state, new)
+                new = self._claim(now)
+            self._replace(state, lease, new)
 
     def _renewed(self, lease: Lease, now: int) -> Lease | None:
         """Return ``lease`` with a later end, or None where it is lost."""
@@ -413,8 +469,15 @@ class UidGenerator(fork.ForkAware):
             logger.info("%s", lost)
             return None
 
+    def _claim(self, now: int) -> Lease:
+        lease = self.assigner.claim(now)
+        if lease.begins_after_claim:
+            begin = max(lease.reserved_from, self.clock.tick() + 1)
+            lease = replace(lease, reserved_from=begin)
+        return lease
+
     def _claim_provisionally(self, state: _State) -> None:
-        lease = self.assigner.claim(self._now())
+        lease = self._claim(self._now())
         with state.lock:
             self._install(state, lease)
 
@@ -423,27 +486,45 @@ class UidGenerator(fork.ForkAware):
         if lease.provisional is None:
             state.lease = lease
         else:
-            lease.provisional.on_commit = partial(self._confirm, state)
+            lease.provisional.on_commit = partial(self._confirm, state, lease)
             state.local.lease = lease
+
+    def _replace(self, state: _State, old: Lease | None, new: Lease | None) -> None:
+        """Mint with ``new`` in place of ``old``, if that is still the lease."""
+        with state.lock:
+            is_wanted = bool(state.guard) and state.lease is old
+            if is_wanted:
+                state.lease = new
+            next_tick = state.sequence.next_tick
+        if not is_wanted and new is not None:
+            # Closed meanwhile. Its row was given back before, but is longer by now.
+            self._release(new, next_tick)
 
     def _confirm(self, state: _State, lease: Lease) -> None:
         """Make a provisional lease an ordinary one: its transaction was committed."""
         with state.lock:
+            if getattr(state.local, "lease", None) is not lease or not state.guard:
+                return  # the clock was stepped back, or the generator closed
+            state.local.lease = None
             if state.lease is None or state.lease.reserved_until < lease.reserved_until:
                 state.lease = replace(lease, provisional=None)
 
     def _renew_if_due(self, state: _State) -> None:
         """Renew early, beside the callers, once half of the lease is over."""
-        if self._renewal_is_due(state) and state.lease_lock.acquire(timeout=0):
-            renew = partial(self._renew_early, state)
-            if threads_run():
-                name = f"django_uidgen-renew-{self.alias}"
-                state.renewal = threading.Thread(target=renew, name=name, daemon=True)
-                try:
-                    state.renewal.start()
-                    return
-                except RuntimeError:  # the interpreter is shutting down
-                    state.renewal = None
+        if not self._renewal_is_due(state) or self.assigner.must_be_provisional():
+            return
+        if state.renewal is not None and state.renewal.is_alive():
+            return
+        renew = partial(self._renew_early, state)
+        if threads_run():
+            name = f"django_uidgen-renew-{self.alias}"
+            thread = threading.Thread(target=renew, name=name, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the interpreter is shutting down
+                return
+            state.renewal = thread
+        else:
             renew()
 
     def _renewal_is_due(self, state: _State) -> bool:
@@ -453,13 +534,12 @@ class UidGenerator(fork.ForkAware):
         )
 
     def _renew_early(self, state: _State) -> None:
-        """Renew, and only log a failure: the lease has not ended yet.
-
-        Called with the lease lock held, and gives it back.
-        """
+        """Renew, and only log a failure: the lease has not ended yet."""
+        if not state.lease_lock.acquire(timeout=0):
+            return  # another thread claims or renews
         try:
             lease = state.lease
-            if lease is None or self.assigner.must_be_provisional():
+            if lease is None or not self._renewal_is_due(state):
                 return
             now = max(self._now(), state.sequence.tick)
             try:
@@ -476,8 +556,9 @@ class UidGenerator(fork.ForkAware):
                     self.layout.moment(lease.reserved_until).isoformat(),
                 )
                 return
-            with state.lock:
-                state.lease = new
+            self._replace(state, lease, new)
+        except UidError as error:
+            logger.debug("No renewal for generator %r: %s", self.alias, error)
         finally:
             state.lease_lock.release()
 
@@ -498,16 +579,18 @@ class UidGenerator(fork.ForkAware):
             now = self._now()
             if not self._stepped_back(state, now):
                 return  # another thread was first
-            new = self.assigner.claim(now)
+            new = self._claim(now)
             with state.lock:
                 old, next_tick = state.lease, state.sequence.next_tick
                 seconds = (state.highest_now - now) * self.layout.tick_ms / 1000
-                state.highest_now = now
-                state.sequence.restart(new)
+                # The old leases go first: with one of them, the position that moves
+                # back would repeat UIDs, should a signal interrupt this.
                 state.lease = None
                 state.local = threading.local()
-                self._install(state, new)
                 self._drop_stock(state, 0)
+                state.sequence.restart(new)
+                self._install(state, new)
+                state.highest_now = now
         logger.warning(
             "The clock was stepped back by %.3f s. Generator %r goes on with worker id "
             "%s; its next UIDs are lower than its last ones.",
@@ -551,7 +634,8 @@ class UidGenerator(fork.ForkAware):
         Those leave by ``os._exit()``, past the hooks of ``atexit``.
         """
         util = sys.modules.get("multiprocessing.util")
-        if util is not None:
+        if util is not None and self._closed_at_exit_in != os.getpid():
+            self._closed_at_exit_in = os.getpid()
             util.Finalize(None, self.close, exitpriority=0)
 
     def before_fork(self) -> None:
@@ -649,10 +733,11 @@ class CachedUidGenerator(UidGenerator):
 
     def refill(self) -> Refill:
         """Return one UID, the guard page, and the pop that gives the next ones."""
-        state = cast(_CachedState, self._own_state())
         if not threads_run():
-            return self._mint_one(), fork.WIPED, state.buffer.pop
+            return self._mint_one(), fork.WIPED, self._mint_one
+        patience = _Patience(self.options.max_wait, self.alias)
         while True:
+            state = cast(_CachedState, self._own_state())
             with state.lock:
                 uids = state.buffer.take(1)
                 remedy = None
@@ -661,12 +746,14 @@ class CachedUidGenerator(UidGenerator):
             if uids:
                 break
             if remedy is not None:
+                patience.check()
                 remedy()
         try:
             state.executor.wake()
         except RuntimeError:  # the interpreter is shutting down
             with state.lock:
                 state.buffer.clear()
+        self._renew_if_due(state)
         return uids[0], state.guard.page, state.buffer.pop
 
     def _fill_in_line(
@@ -710,17 +797,15 @@ class CachedUidGenerator(UidGenerator):
     def _pad(self, state: _CachedState) -> bool:
         """Do one round. Return False when the process is idle."""
         try:
-            if self._renewal_is_due(state) and state.lease_lock.acquire(timeout=0):
-                self._renew_early(state)
+            if not self.assigner.single_writer:
+                self._renew_if_due(state)
             with state.lock:
                 return bool(state.guard) and self._pad_buffer(state)
         except UidError as error:
             # The next mint meets the same obstacle and tells its caller.
             logger.debug("Padding of generator %r stopped: %s", self.alias, error)
-        except Exception:
-            logger.exception("Padding of generator %r failed.", self.alias)
-        with state.lock:
-            state.buffer.clear()
+        # Without the lock, which may be what could not be had.
+        state.buffer.clear()
         return False
 
     def _pad_buffer(self, state: _CachedState) -> bool:
@@ -753,6 +838,10 @@ class CachedUidGenerator(UidGenerator):
         if max_age is not None:
             oldest = self.clock.tick(2 * self._interval - max_age) + 1
             state.buffer.discard_below(oldest << self.layout.time_shift)
+
+
+def _go_on() -> None:
+    """Do nothing: another try is all that is needed."""
 
 
 def _check_count(count: int) -> None:

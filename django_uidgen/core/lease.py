@@ -12,7 +12,7 @@ class Provisional(Protocol):
     def stands(self) -> bool:
         """Tell whether the claim is still to be committed, seen from this thread."""
 
-    def on_commit(self, lease: Lease) -> None:
+    def on_commit(self) -> None:
         """Be told that the transaction was committed. Set by the generator."""
 
 
@@ -23,7 +23,9 @@ class Lease:
     ``reserved_from``, ``reserved_until`` and ``renew_from`` are ticks; from
     ``renew_from`` on the lease should be renewed. ``key`` is what the assigner knows
     the lease by. A ``provisional`` lease was claimed in the caller's own transaction
-    and ends when that is rolled back.
+    and ends when that is rolled back. Where claims may be rolled back, each
+    ``begins_after_claim``: behind the tick at which it was had, which may be long after
+    that at which it was asked for.
     """
 
     worker_id: int
@@ -32,6 +34,7 @@ class Lease:
     renew_from: int
     key: Any = None
     provisional: Any = None
+    begins_after_claim: bool = False
 
 
 class WorkerIdAssigner(Protocol):
@@ -40,6 +43,10 @@ class WorkerIdAssigner(Protocol):
     What it returns, it must have made durable before: a generator mints every tick of
     a lease it was handed, and never one outside.
     """
+
+    @property
+    def single_writer(self) -> bool:
+        """Whether a renewal beside the callers could get in their way."""
 
     def claim(self, now: int) -> Lease:
         """Lease a worker id from tick ``now`` on.

@@ -7,9 +7,12 @@ one thread-safe step in C.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+
+logger = logging.getLogger("django_uidgen")
 
 
 class RingBuffer:
@@ -91,19 +94,20 @@ class BufferPaddingExecutor:
 
     @property
     def running(self) -> bool:
-        """Tell whether the thread has been started and not stopped."""
-        return self._thread is not None
+        """Tell whether the thread has been started, not stopped, and lives."""
+        thread = self._thread
+        return thread is not None and thread.is_alive()
 
     def wake(self) -> None:
         """Have ``work`` called soon; start the thread if need be."""
         if not self._wanted.is_set():
             self._wanted.set()
-        if self._thread is None:
+        if not self.running:
             self._start()
 
     def _start(self) -> None:
         with self._lock:
-            if self._thread is not None:
+            if self.running:
                 return
             # An event of its own, so that a thread told to stop stays told.
             self._stopping = threading.Event()
@@ -130,7 +134,14 @@ class BufferPaddingExecutor:
             self._wanted.wait()
             while not stopping.is_set():
                 self._wanted.clear()
-                if not self._work():
+                try:
+                    goes_on = self._work()
+                except Exception:
+                    logger.exception(
+                        "The thread %r failed; it tries again.", self._name
+                    )
+                    goes_on = False
+                if not goes_on:
                     break
                 stopping.wait(self.SHORTEST_PAUSE)
                 self._wanted.wait(self._interval)

@@ -26,6 +26,7 @@ class MemoryAssigner:
     rows: list[Row] = field(default_factory=list)
     down: bool = False
     provisional: object = None
+    single_writer: bool = False
     claims: int = 0
     renewals: int = 0
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
+import signal
 import sys
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from types import SimpleNamespace
@@ -27,6 +30,7 @@ from django_uidgen.core.generators import (
     threads_run,
 )
 from django_uidgen.core.layout import BitLayout
+from django_uidgen.core.sequence import Sequence
 from tests.core.memory import MemoryAssigner
 
 LAYOUT = BitLayout(41, 4, 6)  # 64 UIDs a millisecond
@@ -397,6 +401,188 @@ def test_step_back_forth_and_back_again(bench, kind):
     assert len(set(minted)) == len(minted)
 
 
+@both
+def test_interrupted_step_back_repeats_nothing(bench, kind, monkeypatch):
+    """A signal may raise at any line; here, when the position has moved back."""
+    one = bench(kind)
+    minted = one.generator.uids(5000)
+    one.clock.step(-100)
+    restart = Sequence.restart
+
+    def interrupted(self, lease):
+        restart(self, lease)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Sequence, "restart", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        one.generator.uids(1)
+    monkeypatch.undo()
+    for _ in range(100):
+        minted += one.generator.uids(5000)
+        one.clock.step(1.1)
+    assert len(set(minted)) == len(minted)
+
+
+# Closed while others mint.
+
+
+def covered(assigner, uid):
+    """Tell whether some row of the table covers ``uid``."""
+    parts = LAYOUT.decompose(uid)
+    return any(
+        row.worker_id == parts.worker_id
+        and row.reserved_from <= parts.tick < row.reserved_until
+        for row in assigner.rows
+    )
+
+
+@both
+@pytest.mark.parametrize("early", [False, True])
+def test_close_while_a_renewal_is_under_way(bench, kind, early):
+    """The renewed row is given back, and nothing is minted with it."""
+    one = bench(kind, lease_ticks=10_000)
+    minted = one.generator.uids(1)
+    one.clock.step(6 if early else 11)
+    renew = one.assigner.renew
+
+    def closing(lease, now):
+        one.assigner.renew = renew
+        new = renew(lease, now)
+        one.generator.close()
+        return new
+
+    one.assigner.renew = closing
+    if early:
+        one.generator._renew_early(one.generator._own_state())
+    for _ in range(20):
+        minted += one.generator.uids(5000)
+        minted.append(one.generator.uid())
+        one.clock.step(1)
+    assert len(set(minted)) == len(minted)
+    assert all(covered(one.assigner, uid) for uid in minted)
+    assert one.assigner.rows[0].released
+
+
+@both
+def test_close_while_a_worker_id_is_claimed(bench, kind):
+    """The caller claims another, since its generator was closed; that is closed too."""
+    one = bench(kind)
+    claim = one.assigner.claim
+
+    def closing(now):
+        one.assigner.claim = claim
+        lease = claim(now)
+        one.generator.close()
+        return lease
+
+    one.assigner.claim = closing
+    assert covered(one.assigner, one.generator.uid())
+    assert [row.released for row in one.assigner.rows[:1]] == [True]
+
+
+@both
+def test_close_while_others_mint(kind):
+    """Again and again; nothing repeats, and all is covered by the table."""
+    layout = BitLayout.preset("snowflake")
+    assigner = MemoryAssigner(layout, worker_ids=list(range(1000)))
+    generator = kind(layout, assigner, clock=SystemClock(layout))
+    minted = [[] for _ in range(4)]
+    stop = threading.Event()
+
+    def mint(into):
+        while not stop.is_set():
+            into.append(generator.uid())
+            into.extend(generator.uids(50))
+
+    workers = [threading.Thread(target=mint, args=(into,)) for into in minted]
+    for worker in workers:
+        worker.start()
+    for _ in range(30):
+        claims = assigner.claims
+        generator.close()
+        while assigner.claims == claims:
+            pass
+    stop.set()
+    for worker in workers:
+        worker.join()
+    generator.close()
+    assert len({uid for into in minted for uid in into}) == sum(map(len, minted))
+
+
+# Exceptions that signals raise.
+
+
+class Interrupted(Exception):
+    """What a signal handler raises: a time limit, Ctrl-C."""
+
+
+# Some of the lines are of finalizers, whose exceptions Python only prints.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@both
+def test_interruptions_at_any_line(kind):
+    """Nothing repeats, and after the last one minting works."""
+    layout = BitLayout.preset("snowflake")
+    assigner = MemoryAssigner(layout, worker_ids=list(range(1000)))
+    options = GeneratorOptions(max_wait=0.05)
+    generator = kind(layout, assigner, options=options)
+    generator.uid()
+    minted, interruptions, refusals = [], 0, 0
+
+    def handler(signum, frame):
+        raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        while interruptions < 300:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(5e-5, 5e-4))
+                while True:
+                    minted.append(generator.uid())
+                    minted.extend(generator.uids(3))
+            except Interrupted:
+                interruptions += 1
+            except MaxWaitExceeded:
+                refusals += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    for _ in range(2):
+        try:
+            minted.append(generator.uid())
+        except MaxWaitExceeded:  # says so once, and goes on without the lock
+            refusals += 1
+    minted.append(generator.uid())
+    assert len(set(minted)) == len(minted)
+    assert refusals <= interruptions
+    generator.close()
+
+
+@both
+def test_claim_that_was_interrupted_is_given_up(bench, kind, monkeypatch):
+    """After a while, and the next mint does without its lock."""
+    one = bench(kind, max_wait=0.05)
+    assert one.generator._own_state().lease_lock.acquire(0)
+    with pytest.raises(MaxWaitExceeded):
+        one.generator.uid()
+    with pytest.raises(MaxWaitExceeded):
+        one.generator.uid()
+    monkeypatch.setattr(one.generator._own_state().lease_lock, "_lost_after", 0)
+    with pytest.raises(MaxWaitExceeded):
+        one.generator.uid()
+    assert one.generator.uid()
+
+
+@both
+def test_clock_that_stands_still(bench, kind):
+    """A caller does not wait for it for ever."""
+    one = bench(kind, max_wait=0.05)
+    one.clock.sleep = lambda seconds: None
+    with pytest.raises(MaxWaitExceeded, match="clock of this machine stand still"):
+        one.generator.uids(1_000_000)
+    with pytest.raises(MaxWaitExceeded, match="clock of this machine stand still"):
+        one.generator.uid()
+
+
 # Threads.
 
 
@@ -525,7 +711,7 @@ class Claim:
     def stands(self):
         return self.open
 
-    def on_commit(self, lease):
+    def on_commit(self):
         raise AssertionError("replaced by the generator")
 
 
@@ -559,7 +745,7 @@ def test_committed_claim_becomes_an_ordinary_lease(bench, kind):
     before = one.generator.uid()
     lease = one.generator._own_state().local.lease
     one.assigner.provisional, claim.open = None, False
-    claim.on_commit(lease)
+    claim.on_commit()
     assert one.generator.lease.worker_id == lease.worker_id
     assert one.generator.uid() > before
     assert one.assigner.claims == 1
@@ -571,14 +757,13 @@ def test_committed_claim_does_not_replace_a_longer_lease(bench, kind):
     one = bench(kind)
     claim = one.assigner.provisional = Claim()
     one.generator.uid()
-    lease = one.generator._own_state().local.lease
     one.assigner.provisional = None
     other = threading.Thread(target=one.generator.uid)
     one.clock.step(5)
     other.start()
     other.join()
     held = one.generator.lease
-    claim.on_commit(lease)
+    claim.on_commit()
     assert one.generator.lease is held
 
 
@@ -619,14 +804,61 @@ def test_step_back_in_a_transaction(bench, kind):
 
 
 @both
+def test_claim_of_a_future_that_was_left_is_not_confirmed(bench, kind):
+    """The clock was stepped back inside of the transaction."""
+    one = bench(kind)
+    first = one.assigner.provisional = Claim()
+    minted = one.generator.uids(5000)
+    one.clock.step(-5)
+    second = one.assigner.provisional = Claim()
+    minted += one.generator.uids(100)
+    first.open = second.open = False
+    one.assigner.provisional = None
+    for claim in (first, second):
+        claim.on_commit()
+    assert one.generator.lease.reserved_from <= one.clock.tick()
+    for _ in range(10):
+        minted += one.generator.uids(5000)
+        one.clock.step(1)
+    assert len(set(minted)) == len(minted)
+
+
+@both
+def test_stock_after_a_claim_was_committed(bench, kind):
+    """The thread is back on the hot path."""
+    one = bench(kind)
+    claim = one.assigner.provisional = Claim()
+    one.generator.uid()
+    claim.open = False
+    claim.on_commit()
+    state = one.generator._own_state()
+    assert state.local.lease is None
+
+
+@both
+def test_claim_that_took_long_begins_behind_it(bench, kind):
+    """Where it may have waited for a writer that was rolled back."""
+    one = bench(kind)
+    claim = one.assigner.claim
+
+    def slow(now):
+        one.clock.step(3)
+        return replace(claim(now), begins_after_claim=True)
+
+    one.assigner.claim = slow
+    before = one.clock.tick()
+    assert LAYOUT.decompose(one.generator.uid()).tick > before + 3000
+
+
+@both
 def test_lease_is_not_renewed_inside_a_transaction(bench, kind):
     """An early renewal can wait."""
     one = bench(kind, lease_ticks=10_000)
     one.generator.uids(1)
     one.assigner.provisional = Claim()
     one.clock.step(6)
-    one.generator.uids(1)
-    one.generator._own_state().renewal.join()
+    one.generator.uids(100)
+    assert one.generator._own_state().renewal is None
     assert one.assigner.renewals == 0
 
 
@@ -722,11 +954,6 @@ def test_padding_survives_what_goes_wrong(bench, caplog):
         assert not one.generator._pad(state)
     assert "Padding of generator 'bench' stopped" in caplog.text
     assert len(state.buffer) == 0
-    one.clock.step(365 * 86400)
-    one.generator.uid()
-    state.buffer.discard_below = None
-    assert not one.generator._pad(state)
-    assert "Padding of generator 'bench' failed" in caplog.text
 
 
 def test_padding_thread_renews_the_lease(bench):

@@ -143,6 +143,22 @@ def test_stop_from_the_thread_itself(start):
     assert stopped.wait(5)
 
 
+def test_work_that_fails_is_tried_again(start, caplog):
+    """At the next wake, by the same thread."""
+    done = threading.Semaphore(0)
+
+    def work():
+        done.release()
+        raise ZeroDivisionError
+
+    executor = start(work)
+    for _ in range(3):
+        executor.wake()
+        assert done.acquire(timeout=10)
+    executor.stop(10)
+    assert "The thread 'padding' failed" in caplog.text
+
+
 def test_stop_without_a_thread(start):
     """Nothing happens."""
     start(Rounds(True)).stop(1)

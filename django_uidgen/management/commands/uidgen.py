@@ -154,21 +154,16 @@ class Command(BaseCommand):
 
     def _workers(self, options: dict[str, Any]) -> None:
         limit = _count("--limit", options["limit"])
+        configs = _chosen(options["generator"])
         counts: list[Sequence[object]] = [("generator", *worker_states.STATES)]
         rows: list[Sequence[object]] = [_WORKER_HEAD]
         left_out = 0
         try:
-            for config in _chosen(options["generator"]):
-                table = WorkerNode.objects.using(config.database)
-                nodes = table.for_generator(config.alias)
-                by_state = worker_states.count_states(nodes)
+            for config in configs:
+                by_state, found, nodes = _leases(config, options["state"], limit)
                 counts.append((config.alias, *by_state.values()))
-                if options["state"]:
-                    nodes = nodes.filter(worker_states.in_state(options["state"]))
-                    by_state = {options["state"]: by_state[options["state"]]}
-                shown = [_worker_row(node) for node in nodes.order_by("-pk")[:limit]]
-                rows += shown
-                left_out += max(sum(by_state.values()) - len(shown), 0)
+                rows += map(_worker_row, nodes)
+                left_out += max(found - len(nodes), 0)
         except _DATABASE_ERRORS as error:
             raise CommandError(
                 f"The worker table cannot be read: {_reason(error)} Is the database "
@@ -263,6 +258,21 @@ def _as_pairs(
         ("node type", _node_type(node) if node else "unknown"),
         ("launched at", _moment(node.launched_at) if node else "unknown"),
     ]
+
+
+def _leases(
+    config: conf.GeneratorConfig, state: str | None, limit: int
+) -> tuple[dict[str, int], int, list[WorkerNode]]:
+    """Return the count of each state, the count of those asked for, and some of them.
+
+    ``state`` is the one asked for, None for all; ``limit`` bounds the list.
+    """
+    nodes = WorkerNode.objects.using(config.database).for_generator(config.alias)
+    by_state = worker_states.count_states(nodes)
+    found = by_state[state] if state else sum(by_state.values())
+    if state:
+        nodes = nodes.filter(worker_states.in_state(state))
+    return by_state, found, list(nodes.order_by("-pk")[:limit])
 
 
 _WORKER_HEAD = (
