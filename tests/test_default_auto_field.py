@@ -94,7 +94,7 @@ def test_whole_project(project, age):
 
     members = {"new": [[1, 1, 1]], "old": [[1, 1, 1], [2, 2, 2]]}
     assert facts["members"] == members[age]
-    assert facts["migrations"]["rows"] == facts["migrations"]["highest"] > 20
+    assert facts["migrations"]["rows"] == facts["migrations"]["highest"] > 15
     assert facts["uids"] == facts["uids_again"] == [True] * 4
     assert facts["tables_at_zero"] == []
 

@@ -52,7 +52,14 @@ def in_child(work, *, fork=os.fork):
 
 
 def c_fork():
-    """Fork as uWSGI does: in C, with no hook of Python's."""
+    """Fork as uWSGI's master does: in C, with no hook of Python's.
+
+    It has no thread that waits for the GIL, for which the child would wait in turn.
+    """
+    for member in list(fork.hooks._members):
+        state = getattr(member, "_state", None)
+        if hasattr(state, "executor"):
+            state.executor.stop(10)
     return ctypes.PyDLL(None).fork()
 
 

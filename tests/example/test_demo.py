@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing, suppress, suppress
 from pathlib import Path
 
 import demo
@@ -51,7 +51,9 @@ def send(example: Site, body: bytes, method: str = "POST", **head: str):
     host, port = example.url.removeprefix("http://").split(":")
     with closing(http.client.HTTPConnection(host, int(port), timeout=60)) as connection:
         head = {"Content-Type": "application/json"} | head
-        connection.request(method, "/live/hooks/", body, head)
+        # The server may answer, and close, before it has read the body.
+        with suppress(BrokenPipeError):
+            connection.request(method, "/live/hooks/", body, head)
         response = connection.getresponse()
         return response.status, json.loads(response.read())
 
