@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from django.core.management import load_command_class
 
-import django_uidgen
 from django_uidgen import conf
 from django_uidgen.core import exceptions
 from django_uidgen.core.layout import PRESETS

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import demo
