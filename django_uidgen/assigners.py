@@ -110,7 +110,7 @@ class TableAssigner:
         Return None where others were faster, and raise ``WorkerIdUnavailable`` where
         another try would not help.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # pragma: no cover - every subclass has its own
 
     def lease_values(self) -> dict[str, Any]:
         """Return the columns of a new row that do not depend on the worker id."""

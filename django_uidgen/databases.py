@@ -192,6 +192,7 @@ class _ForkGate(fork.ForkAware):
     def after_fork_in_parent(self) -> None:
         """Let connections be opened again."""
         if self._closed:
+            self._closed = False
             self._lock.release()
 
     def after_fork_in_child(self) -> None:

@@ -84,7 +84,7 @@ class WorkerNodeQuerySet(models.QuerySet["WorkerNode"]):
         while the lease is being claimed.
         """
         [node] = self.bulk_create([self.model(**values)])
-        if not node.pk:  # MySQL, which has no RETURNING
+        if not node.pk:  # pragma: no cover - MySQL, which has no RETURNING
             terms = self.filter(generator=node.generator, worker_id=node.worker_id)
             return terms.get(term=node.term)
         return node

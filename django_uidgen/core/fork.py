@@ -103,7 +103,7 @@ class _ForkHooks:
 
 
 hooks = _ForkHooks()
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch - all systems but Windows
     os.register_at_fork(
         before=hooks.before,
         after_in_parent=hooks.in_parent,

@@ -7,6 +7,7 @@ import gc
 import json
 import multiprocessing
 import os
+import select
 import signal
 import sys
 import threading
@@ -46,6 +47,8 @@ def in_child(work, *, fork=os.fork):
             os._exit(0)
     os.close(write)
     with os.fdopen(read) as answer:
+        if not select.select([answer], [], [], 60)[0]:
+            os.kill(pid, signal.SIGKILL)  # it hangs, perhaps before its alarm was set
         text = answer.read()
     assert os.waitpid(pid, 0)[1] == 0
     return json.loads(text)
