@@ -430,10 +430,10 @@ class FixedWorkerIdAssigner(TableAssigner):
     clock and the care of the operator keeps UIDs from being repeated.
     """
 
-    #: Without a table, for each alias and worker id: the process that mints with it,
-    #: and the tick from which on nothing was minted.
-    _holders: ClassVar[dict[tuple[str, int], int]] = {}
-    _ends: ClassVar[dict[tuple[str, int], int]] = {}
+    #: Without a table, for each alias, layout and worker id: the process that mints
+    #: with it, and the tick from which on nothing was minted.
+    _holders: ClassVar[dict[tuple[str, str, int], int]] = {}
+    _ends: ClassVar[dict[tuple[str, str, int], int]] = {}
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__(config)
@@ -469,7 +469,7 @@ class FixedWorkerIdAssigner(TableAssigner):
 
     def _claim_without_table(self, now: int) -> Lease:
         worker_id = self.worker_id()
-        key = self.alias, worker_id
+        key = self._key(worker_id)
         holder = self._holders.setdefault(key, os.getpid())
         if holder != os.getpid():
             raise WorkerIdUnavailable(
@@ -498,7 +498,10 @@ class FixedWorkerIdAssigner(TableAssigner):
         """Give ``lease`` back, ended at ``next_tick``."""
         super().release(lease, next_tick)
         if not self.options.worker_table:
-            self._ends[self.alias, lease.worker_id] = next_tick
+            self._ends[self._key(lease.worker_id)] = next_tick
+
+    def _key(self, worker_id: int) -> tuple[str, str, int]:
+        return self.alias, self.layout.fingerprint, worker_id
 
     def bootstrap_worker_id(self) -> int:
         """Return the worker id of this process."""
@@ -555,12 +558,13 @@ class TestRunAssigner:
     #: Not a test case, whatever its name says to pytest.
     __test__ = False
 
-    #: The end of the last lease of each alias and worker id in this process: a changed
-    #: setting makes another generator, which must not mint the same ticks again.
-    _ends: ClassVar[dict[tuple[str, int], int]] = {}
+    #: The end of the last lease of each alias, layout and worker id in this process: a
+    #: changed setting makes another generator, which must not mint its ticks again.
+    _ends: ClassVar[dict[tuple[str, str, int], int]] = {}
 
     def __init__(self, config: GeneratorConfig, worker_id: int) -> None:
         self._alias = config.alias
+        self._layout = config.layout.fingerprint
         self._worker_id = worker_id
         first, last = config.worker_ids
         #: Those above, or those below where there are none above.
@@ -575,7 +579,7 @@ class TestRunAssigner:
             worker_id = _random.choice(self._others)
         return Lease(
             worker_id=worker_id,
-            reserved_from=max(now, self._ends.get((self._alias, worker_id), 0)),
+            reserved_from=max(now, self._ends.get(self._key(worker_id), 0)),
             reserved_until=self._end,
             renew_from=self._end,
         )
@@ -586,7 +590,10 @@ class TestRunAssigner:
 
     def release(self, lease: Lease, next_tick: int) -> None:
         """Note up to where UIDs were minted."""
-        self._ends[self._alias, lease.worker_id] = next_tick
+        self._ends[self._key(lease.worker_id)] = next_tick
+
+    def _key(self, worker_id: int) -> tuple[str, str, int]:
+        return self._alias, self._layout, worker_id
 
     def must_be_provisional(self) -> bool:
         """Return False: nothing is claimed in a database."""

@@ -23,6 +23,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -126,7 +127,15 @@ def in_test_run() -> bool:
     if utils is None or not hasattr(utils._TestState, "saved_data"):
         return False
     # Django's tutorial sets it up in a shell, where the database is the real one.
-    return not (hasattr(sys, "ps1") or "shell" in "".join(sys.argv[1:2]))
+    return not (hasattr(sys, "ps1") or _is_djangos_shell(sys.argv))
+
+
+def _is_djangos_shell(argv: list[str]) -> bool:
+    program = PurePath(*argv[:1])
+    return argv[1:2] in (["shell"], ["shell_plus"]) and (
+        program.stem in ("manage", "django-admin")
+        or program.parts[-2:] == ("django", "__main__.py")
+    )
 
 
 class _Checked(NamedTuple):

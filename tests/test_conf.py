@@ -898,6 +898,8 @@ def test_this_is_a_test_run():
     [
         (["manage.py", "shell"], False),
         (["./manage.py", "shell", "-c", "pass"], False),
+        (["/x/django/__main__.py", "shell"], False),
+        (["/x/bin/django-admin", "shell_plus"], False),
         (["manage.py", "test"], True),
         (["manage.py", "test", "shell"], True),
         (["/x/bin/pytest", "shell"], True),

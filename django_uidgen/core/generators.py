@@ -797,7 +797,7 @@ class CachedUidGenerator(UidGenerator):
     def _pad(self, state: _CachedState) -> bool:
         """Do one round. Return False when the process is idle."""
         try:
-            if not self.assigner.single_writer:
+            if not getattr(self.assigner, "single_writer", False):
                 self._renew_if_due(state)
             with state.lock:
                 return bool(state.guard) and self._pad_buffer(state)
