@@ -232,7 +232,8 @@ class ProvisionalClaim:
 
     def __init__(self, database: str) -> None:
         self._connection = connections[database]
-        self.on_commit: Callable[[], None] | None = None
+        #: Set by the generator that the claim is for.
+        self.on_commit: Callable[[], None]
 
     def watch(self) -> None:
         """Queue the marker of the claim on the connection."""
@@ -243,8 +244,7 @@ class ProvisionalClaim:
         connection.run_on_commit.append(marker)
 
     def _committed(self) -> None:
-        if self.on_commit is not None:
-            self.on_commit()
+        self.on_commit()
 
     def stands(self) -> bool:
         """Tell whether the claim is still to be committed, seen from this thread."""

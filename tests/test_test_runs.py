@@ -44,3 +44,10 @@ def test_clock_that_stands_still_is_not_waited_for(monkeypatch):
     """More than its layout holds in the time that it may lead."""
     freeze(monkeypatch, 2026, 6, 1)
     assert len(uids(5_000_000)) == 5_000_000
+
+
+def test_lease_of_a_test_run_has_no_end():
+    """Renewing it changes nothing."""
+    uid()
+    generator = registry.generators["default"]
+    assert generator.assigner.renew(generator.lease, 10**15) is generator.lease

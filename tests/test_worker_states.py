@@ -89,3 +89,10 @@ def test_no_setting_that_can_be_read(settings):
     assert worker_states.configured() == []
     assert lease.state == "live"
     assert WorkerNode.objects.filter(worker_states.in_state("live")).exists()
+
+
+def test_tick_that_no_datetime_can_hold():
+    """A row that was tampered with has no moment, and is shown all the same."""
+    node = add_lease(1)
+    node.reserved_from = 10**18
+    assert node.reserved_from_at is None

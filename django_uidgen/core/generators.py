@@ -745,9 +745,8 @@ class CachedUidGenerator(UidGenerator):
                     uids, remedy = self._fill_in_line(state)
             if uids:
                 break
-            if remedy is not None:
-                patience.check()
-                remedy()
+            patience.check()
+            (remedy or _go_on)()
         try:
             state.executor.wake()
         except RuntimeError:  # the interpreter is shutting down

@@ -344,6 +344,74 @@ def test_assign_claims_before_the_first_mint(bench, kind):
     assert one.assigner.claims == 1
 
 
+@both
+def test_batch_that_needs_more_than_the_lease(bench, kind):
+    """It is renewed in the midst."""
+    one = bench(kind, lease_ticks=2500)
+    assert len(set(one.generator.uids(300_000))) == 300_000
+    assert one.assigner.claims == 1
+    assert one.assigner.renewals >= 1
+
+
+@both
+def test_renewal_where_no_thread_can_be_started(bench, kind, monkeypatch):
+    """The interpreter is shutting down; the lease will do."""
+    one = bench(kind, lease_ticks=10_000)
+    one.generator.uids(1)
+    one.clock.step(6)
+
+    def refuse(self):
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert one.generator.uids(100)
+    assert one.assigner.renewals == 0
+
+
+@both
+def test_early_renewal_gives_way(bench, kind, caplog):
+    """To another that is under way, and to a clock that is no use."""
+    one = bench(kind, lease_ticks=10_000)
+    one.generator.uids(1)
+    state = one.generator._own_state()
+    one.generator._renew_early(state)  # not due
+    one.clock.step(6)
+    one.generator.allocate(100)
+    state.renewal.join()
+    one.clock.step(6)
+    state.sequence.allocate(1, state.lease, now=one.clock.tick(), max_lead=0)
+    with state.lease_lock:
+        one.generator._renew_early(state)
+    assert one.assigner.renewals == 1
+    one.clock.step(-365 * 86400)
+    with caplog.at_level(logging.DEBUG):
+        one.generator._renew_early(state)
+    assert "No renewal for generator 'bench'" in caplog.text
+    one.clock.step(365 * 86400)
+
+
+@both
+def test_step_back_that_another_thread_has_answered(bench, kind):
+    """Nothing is claimed."""
+    one = bench(kind)
+    one.generator.uids(1)
+    one.generator._leave_the_future(one.generator._own_state())
+    assert one.assigner.claims == 1
+
+
+def test_stock_where_no_thread_can_be_started(bench):
+    """Nobody would watch its age."""
+    one = bench(CachedUidGenerator)
+    state = one.generator._own_state()
+
+    def refuse():
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    state.executor.wake = refuse
+    assert one.generator.uid()
+    assert len(state.buffer) == 0
+
+
 # The clock stepped back.
 
 
