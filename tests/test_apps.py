@@ -335,6 +335,15 @@ def test_start_without_the_database(project, name):
 # The end.
 
 
+# A shell lets its background jobs ignore SIGINT, and the suite may be one.
+INTERRUPT = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+os.kill(os.getpid(), signal.SIGINT)
+time.sleep(60)
+"""
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("kind", "end", "status"),
@@ -342,7 +351,7 @@ def test_start_without_the_database(project, name):
         ("Default", "", 0),
         ("Cached", "", 0),
         ("Default", "raise RuntimeError('a bug')", 1),
-        ("Default", "os.kill(os.getpid(), 2); time.sleep(60)", -signal.SIGINT),
+        ("Default", INTERRUPT, -signal.SIGINT),
     ],
 )
 def test_clean_exit_gives_the_lease_back(project, kind, end, status):
