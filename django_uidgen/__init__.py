@@ -10,12 +10,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from django_uidgen.moments import uid_bounds, uid_ceil, uid_floor
     from django_uidgen.parsing import parse
     from django_uidgen.registry import auid, auids, generators, uid, uids
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["auid", "auids", "generators", "parse", "uid", "uids"]
+__all__ = [
+    "auid",
+    "auids",
+    "generators",
+    "parse",
+    "uid",
+    "uid_bounds",
+    "uid_ceil",
+    "uid_floor",
+    "uids",
+]
 
 
 #: Where each public name lives; None for a module of that name.
@@ -25,6 +36,9 @@ _HOMES = {
     "generators": None,
     "parse": "parsing",
     "uid": "registry",
+    "uid_bounds": "moments",
+    "uid_ceil": "moments",
+    "uid_floor": "moments",
     "uids": "registry",
 }
 

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
+from itertools import count
 from random import SystemRandom
 from typing import Any, ClassVar, TypeVar
 
-from django.db import DatabaseError, InterfaceError, connections, models
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    connections,
+    models,
+)
 from django.db.models import Exists, F, Min, OuterRef
 
-from django_uidgen import bootstrap, databases, node_info
+from django_uidgen import bootstrap, clock_skew, databases, node_info
 from django_uidgen.conf import GeneratorConfig
+from django_uidgen.core import fork
+from django_uidgen.core.backdating import Blocks, PastLease
 from django_uidgen.core.clock import SystemClock
 from django_uidgen.core.exceptions import (
     LayoutChanged,
@@ -25,8 +36,17 @@ from django_uidgen.core.exceptions import (
 )
 from django_uidgen.core.lease import Lease
 from django_uidgen.models import WorkerNode, WorkerNodeQuerySet
+from django_uidgen.past_shares import PastShares, no_ids_kept
+
+logger = logging.getLogger("django_uidgen")
 
 T = TypeVar("T")
+
+#: What to do where leases are not in the table that processes still mint with.
+_AFTER_A_RESTORE = (
+    "Then UIDs may repeat until each process was stopped, or could not reach the "
+    "database for the length of a lease."
+)
 
 # Forked children share the state of the module-level functions of ``random``.
 _random = SystemRandom()
@@ -35,11 +55,35 @@ _random = SystemRandom()
 _ROUNDS = 40
 _LONGEST_PAUSE = 0.05
 
+#: Seconds after which work that was given up, and still runs, is taken for lost.
+_LOST_AFTER = 60.0
+
 #: How many candidates of one kind are looked at in a round.
 _CANDIDATES = 16
 
 #: Up to this many worker ids, the unused ones are found by listing the used ones.
 _LISTED = 4096
+
+
+def _pause(round_: int) -> None:
+    """Let others go first, the longer the more often they were faster."""
+    time.sleep(_random.uniform(0, min(0.001 * 2**round_, _LONGEST_PAUSE)))
+
+
+def _after_conflicts(work: Callable[[], T]) -> T:
+    """Run ``work`` again where the database undid it for the sake of others.
+
+    With REPEATABLE READ or SERIALIZABLE, PostgreSQL does so instead of telling that no
+    row was changed. Each step is one transaction, so nothing of it is left.
+    """
+    for round_ in range(_ROUNDS):
+        try:
+            return work()
+        except OperationalError as error:
+            if not databases.is_conflict(error):
+                raise
+            _pause(round_)
+    return work()
 
 
 class TableAssigner:
@@ -49,12 +93,15 @@ class TableAssigner:
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
+        self.config = config
         self.alias = config.alias
         self.layout = config.layout
         self.database = config.database
         self.first, self.last = config.worker_ids
         #: Work that was given up, if it still runs, and whether that was a claim.
         self._late: tuple[databases.Flight[Any] | None, bool] = None, False
+        #: The age at which such work is taken for lost, in seconds.
+        self._lost_after = _LOST_AFTER
         self.options = config.assigner_options
         #: How many seconds a caller waits for the database.
         self.max_wait = config.generator_options.max_wait
@@ -71,10 +118,24 @@ class TableAssigner:
             provisional = databases.ProvisionalClaim(self.database)
             lease: Lease = self._translated(partial(self._claim, now, provisional))
             if lease.provisional is provisional:
-                provisional.watch()
+                provisional.watch(WorkerNode._meta.db_table, self._row(lease))
             return lease
-        claimed: Lease = self._run(partial(self._claim, now), is_claim=True)
+        claimed: Lease = self._run(partial(self._claim, now), claim_at=now)
         return claimed
+
+    def claim_past(self, block: int) -> PastLease:
+        """Lease a share of ``block``, which is past, with a worker id kept for that."""
+        # Not as claim(): where processes do without the table, this does not.
+        if not databases.must_join(self.database):
+            claimed: PastLease = self._run(partial(self._claim_past, block))
+            return claimed
+        provisional = databases.ProvisionalClaim(self.database)
+        # The write lock first, as for every claim here.
+        self._translated(self._take_write_lock)
+        lease = self._translated(partial(self._claim_past, block))
+        row = PastShares(self.config, self.nodes, {}).row(lease)
+        provisional.watch(WorkerNode._meta.db_table, row)
+        return replace(lease, provisional=provisional)
 
     def renew(self, lease: Lease, now: int) -> Lease:
         """Return ``lease`` with a later end."""
@@ -86,7 +147,7 @@ class TableAssigner:
         """Give ``lease`` back, ended at ``next_tick``."""
         until = min(max(next_tick, lease.reserved_from), lease.reserved_until)
         if lease.key is not None:
-            self._run(lambda: self.nodes.release(lease.key, until))
+            self._run(lambda: self._row_of(lease).release(lease.key, until))
 
     def must_be_provisional(self) -> bool:
         """Tell whether a claim by this caller has to join its transaction."""
@@ -146,29 +207,46 @@ class TableAssigner:
 
     # The steps.
 
-    def _run(self, work: Callable[[], Any], *, is_claim: bool = False) -> Any:
-        return self._translated(partial(self._run_once, work, is_claim=is_claim))
+    def _run(self, work: Callable[[], Any], *, claim_at: int | None = None) -> Any:
+        patiently = partial(_after_conflicts, work)
+        return self._translated(partial(self._run_once, patiently, claim_at=claim_at))
 
-    def _run_once(self, work: Callable[[], Any], *, is_claim: bool) -> Any:
+    def _run_once(self, work: Callable[[], Any], *, claim_at: int | None) -> Any:
         """Run ``work``, but not beside work that was given up and still runs.
 
         A database that hangs would collect a thread for each caller, and all their
         claims would be carried out when it is back. A claim that was carried out late
-        is used by the next one.
+        is used by the next one, at the tick ``claim_at``.
         """
-        late, was_claim = self._late
-        if late is not None and late.is_here:
-            result = None
-            with suppress(DatabaseError, InterfaceError):
-                result = late.result(self.max_wait)
-            self._late = None, False
-            if was_claim and is_claim and result is not None:
-                return result
+        late = self._late_claim()
+        if claim_at is not None and late is not None:
+            if late.reserved_from <= claim_at + self.max_lead:
+                return late
+            # The clock was stepped back meanwhile: nobody could mint with it for long.
+            with suppress(WorkerIdUnavailable):
+                self.release(late, late.reserved_from)
         try:
             return databases.run(self.database, work, timeout=self.max_wait)
         except databases.StillRunning as error:
-            self._late = error.flight, is_claim
+            self._late = error.flight, claim_at is not None
             raise
+
+    def _late_claim(self) -> Any:
+        """Wait for work that was given up; return what it claimed, if it was a claim.
+
+        But not for ever: its connection may have died without a word.
+        """
+        late, was_claim = self._late
+        result = None
+        if late is not None and late.is_here:
+            if late.is_running and late.age > self._lost_after:
+                # Each that is lost may still claim when the database is back.
+                self._lost_after *= 2
+            else:
+                result = late.late_result(self.max_wait)
+                self._lost_after = _LOST_AFTER
+        self._late = None, False
+        return result if was_claim else None
 
     def _translated(self, work: Callable[[], T]) -> T:
         """Run ``work``, with the database's errors raised as ours."""
@@ -188,20 +266,49 @@ class TableAssigner:
     def _claim(
         self, now: int, provisional: databases.ProvisionalClaim | None = None
     ) -> Lease:
+        self._check_clock()
         if bootstrap.table_is_to_come(self.database):
             # Behind what a migrate before this one may have minted, ahead of the clock.
             start = now + self.max_lead + 1
             return self._bootstrap_lease(start, start + self.lease_ticks)
+        if provisional is not None:
+            self._take_write_lock()
         self._check_layout()
         for round_ in range(_ROUNDS):
             node = self.attempt(now)
             if node is not None:
                 return self._lease(node, provisional)
-            time.sleep(_random.uniform(0, min(0.001 * 2**round_, _LONGEST_PAUSE)))
-        raise WorkerIdUnavailable(
+            _pause(round_)
+        raise self._too_many_claims()
+
+    def _too_many_claims(self) -> WorkerIdUnavailable:
+        return WorkerIdUnavailable(
             f"Generator {self.alias!r} got no worker id in {_ROUNDS} tries: too many "
             f"processes claim at once. Try again."
         )
+
+    def _take_write_lock(self) -> None:
+        """Wait for the lock of SQLite's one writer, in the caller's transaction.
+
+        It waits for nobody once a transaction has read: two that then write would wait
+        for each other.
+        """
+        self.nodes.filter(pk=0).update(sealed=True)
+
+    def _claim_past(self, block: int) -> PastLease:
+        self._check_layout()
+        shares = PastShares(self.config, self.nodes, self.lease_values())
+        for round_ in range(_ROUNDS):
+            lease = shares.attempt(block)
+            if lease is not None:
+                return lease
+            _pause(round_)
+        raise self._too_many_claims()
+
+    def _check_clock(self) -> None:
+        """Refuse a lease at a time that the database server finds wrong."""
+        max_skew = self.options.max_clock_skew
+        clock_skew.check(self.database, alias=self.alias, max_skew=max_skew)
 
     def _check_layout(self) -> None:
         """Refuse to mint with a layout that could repeat the UIDs of another."""
@@ -229,6 +336,19 @@ class TableAssigner:
             begins_after_claim=self.single_writer,
         )
 
+    def _row(self, lease: Lease) -> dict[str, Any]:
+        """Return what tells the row of ``lease`` from all others.
+
+        SQLite gives the number of a row that was rolled back to another one.
+        """
+        return {
+            "id": lease.key,
+            "generator": self.alias,
+            "worker_id": lease.worker_id,
+            "reserved_from": lease.reserved_from,
+            "process_id": os.getpid(),
+        }
+
     def _renew_from(self, until: int) -> int:
         """Return the tick from which on a lease that ends at ``until`` is renewed."""
         return until if until >= self.end else until - self.lease_ticks // 2
@@ -237,21 +357,64 @@ class TableAssigner:
         until = min(now + self.lease_ticks, self.end)
         if until <= lease.reserved_until:
             return lease
-        if not self.nodes.renew(lease.key, until):
-            row = self.nodes.filter(pk=lease.key).first()
-            if row is None or row.sealed:
-                reason = "a successor took it" if row else "its row is gone"
-                raise LeaseLost(
-                    f"The lease of worker id {lease.worker_id} of generator "
-                    f"{self.alias!r} is lost: {reason}."
-                )
-            # Else the row reaches further already: an earlier answer was lost.
+        if now >= lease.reserved_until:
+            # It lapsed, or the clock jumped: as good as a claim.
+            self._check_clock()
+        row = self._row_of(lease).filter(reserved_until__gte=lease.reserved_until)
+        if not row.renew(lease.key, until):
+            self._renew_changed_row(lease, until)
         return Lease(
             worker_id=lease.worker_id,
             reserved_from=lease.reserved_from,
             reserved_until=until,
             renew_from=self._renew_from(until),
             key=lease.key,
+        )
+
+    def _renew_changed_row(self, lease: Lease, until: int) -> None:
+        """Renew ``lease``, whose row is not as it was left, or raise ``LeaseLost``."""
+        mine = self._row_of(lease)
+        row = mine.first()
+        if row is None:
+            logger.warning(
+                "The row of worker id %s of generator %r is gone. Was the worker table "
+                "emptied, or an older copy of the database put in its place? %s",
+                lease.worker_id,
+                self.alias,
+                _AFTER_A_RESTORE,
+            )
+            raise self._lost(lease, "its row is gone")
+        if row.reserved_until < lease.reserved_until and not row.sealed:
+            logger.error(
+                "The lease of worker id %s of generator %r has gone back in the worker "
+                "table, as if an older copy of the database were in its place. %s",
+                lease.worker_id,
+                self.alias,
+                _AFTER_A_RESTORE,
+            )
+            # A lease given up here would end before what was minted with it.
+            mine.renew(lease.key, until)
+            row.refresh_from_db()
+        if row.sealed:
+            raise self._lost(lease, "a successor took it")
+        # Else the row reaches further already: an earlier answer was lost.
+
+    def _row_of(self, lease: Lease) -> WorkerNodeQuerySet:
+        """Keep the row of ``lease``, if it is there.
+
+        In an older copy of the database its key is given to another lease again.
+        """
+        return self.nodes.for_generator(self.alias).filter(
+            pk=lease.key,
+            worker_id=lease.worker_id,
+            process_id=os.getpid(),
+            launched_at=node_info.launched_at(),
+        )
+
+    def _lost(self, lease: Lease, reason: str) -> LeaseLost:
+        return LeaseLost(
+            f"The lease of worker id {lease.worker_id} of generator {self.alias!r} is "
+            f"lost: {reason}."
         )
 
     # The lease of a data migration that runs before the worker table exists.
@@ -402,10 +565,16 @@ class DisposableWorkerIdAssigner(TableAssigner):
         used = self.nodes.for_generator(self.alias).filter(
             worker_id__range=(self.first, self.last)
         )
+        kept = set(used.kept(self.alias).values_list("worker_id", flat=True))
         highest = (
-            used.order_by("-worker_id").values_list("worker_id", flat=True).first()
+            used.exclude(worker_id__in=kept)
+            .order_by("-worker_id")
+            .values_list("worker_id", flat=True)
+            .first()
         )
         worker_id = self.first if highest is None else highest + 1
+        while worker_id in kept:
+            worker_id += 1
         if worker_id > self.last:
             raise WorkerIdsExhausted(
                 f"Generator {self.alias!r} has used each of its worker ids, "
@@ -417,7 +586,7 @@ class DisposableWorkerIdAssigner(TableAssigner):
     def release(self, lease: Lease, next_tick: int) -> None:
         """Seal the row: the worker id is never used again."""
         super().release(lease, next_tick)
-        self._run(lambda: self.nodes.filter(pk=lease.key).update(sealed=True))
+        self._run(lambda: self._row_of(lease).update(sealed=True))
 
 
 class FixedWorkerIdAssigner(TableAssigner):
@@ -434,6 +603,8 @@ class FixedWorkerIdAssigner(TableAssigner):
     #: with it, and the tick from which on nothing was minted.
     _holders: ClassVar[dict[tuple[str, str, int], int]] = {}
     _ends: ClassVar[dict[tuple[str, str, int], int]] = {}
+    #: Of two generators of one alias, one is the first: a setting was replaced.
+    _ends_lock = fork.ProcessLock()
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__(config)
@@ -477,7 +648,9 @@ class FixedWorkerIdAssigner(TableAssigner):
                 f"{holder}, which forked this one, and without a table no other can be "
                 f"had. Mint nothing before the fork, or set WORKER_TABLE to True."
             )
-        minted_until = self._ends.get(key, 0)
+        with self._ends_lock:
+            minted_until = self._ends.get(key, 0)
+            self._ends[key] = self.end
         if minted_until == self.end:  # held, so this is for another lease
             raise WorkerIdUnavailable(
                 f"The clock was stepped back, and without a table generator "
@@ -485,7 +658,6 @@ class FixedWorkerIdAssigner(TableAssigner):
                 f"at the new time. Wait until the clock is where it was, or restart "
                 f"this process then."
             )
-        self._ends[key] = self.end
         return Lease(
             worker_id=worker_id,
             # Behind what a process before this one may have minted ahead of the clock.
@@ -507,6 +679,14 @@ class FixedWorkerIdAssigner(TableAssigner):
         """Return the worker id of this process."""
         return self.worker_id()
 
+    def enter_bootstrap_lease(
+        self, lease: Lease, next_tick: int, nodes: models.QuerySet[Any]
+    ) -> Lease | None:
+        """Insert the row of ``lease``; without a table return it as it is."""
+        if not self.options.worker_table:
+            return lease
+        return super().enter_bootstrap_lease(lease, next_tick, nodes)
+
     def renew(self, lease: Lease, now: int) -> Lease:
         """Return ``lease`` with a later end; without a table it has none."""
         return super().renew(lease, now) if self.options.worker_table else lease
@@ -520,6 +700,7 @@ class FixedWorkerIdAssigner(TableAssigner):
         worker_id = self.worker_id()
         last = self.nodes.unsealed(self.alias).filter(worker_id=worker_id).first()
         if last is None:
+            self._check_that_it_is_not_kept(worker_id)
             until = min(start + self.lease_ticks, self.end)
             return self.start_term(worker_id, start, until)
         limit = start + (self.max_lead if last.released_at else 0)
@@ -540,6 +721,14 @@ class FixedWorkerIdAssigner(TableAssigner):
             f"shorter LEASE (now {self.options.lease} s)."
         )
 
+    def _check_that_it_is_not_kept(self, worker_id: int) -> None:
+        if self.nodes.kept(self.alias).filter(worker_id=worker_id).exists():
+            raise WorkerIdUnavailable(
+                f"Worker id {worker_id} of generator {self.alias!r} is kept for past "
+                f"moments, by an earlier setting, so no process can have it. Give this "
+                f"process another."
+            )
+
 
 class TestRunClock(SystemClock):
     """A clock for tests, which may set the time to before the layout's epoch."""
@@ -547,9 +736,9 @@ class TestRunClock(SystemClock):
     #: Not a test case, whatever its name says to pytest.
     __test__ = False
 
-    def tick(self, offset: float = 0.0) -> int:
+    def tick(self) -> int:
         """Return the present tick, or the first one where that is before the epoch."""
-        return max(super().tick(offset), 0)
+        return max(super().tick(), 0)
 
 
 class TestRunAssigner:
@@ -561,6 +750,8 @@ class TestRunAssigner:
     #: The end of the last lease of each alias, layout and worker id in this process: a
     #: changed setting makes another generator, which must not mint its ticks again.
     _ends: ClassVar[dict[tuple[str, str, int], int]] = {}
+    #: For each alias, layout, block and worker id: how many shares were leased.
+    _past: ClassVar[dict[tuple[str, str, int, int], count[int]]] = {}
 
     def __init__(self, config: GeneratorConfig, worker_id: int) -> None:
         self._alias = config.alias
@@ -571,6 +762,9 @@ class TestRunAssigner:
         self._others = range(worker_id + 1, last + 1) or range(first, worker_id)
         self._end = config.layout.max_tick + 1
         self._process_id = os.getpid()
+        kept = config.backdated_worker_ids
+        self._kept = kept and range(kept.first, kept.last + 1)
+        self._shares = Blocks(config.layout).shares
 
     def claim(self, now: int) -> Lease:
         """Return the worker id of test runs; a forked child takes a random one."""
@@ -591,6 +785,20 @@ class TestRunAssigner:
     def release(self, lease: Lease, next_tick: int) -> None:
         """Note up to where UIDs were minted."""
         self._ends[self._key(lease.worker_id)] = next_tick
+
+    def claim_past(self, block: int) -> PastLease:
+        """Return a share of ``block`` that no test of this process has had."""
+        if self._kept is None:
+            raise no_ids_kept(self._alias)
+        if os.getpid() != self._process_id:
+            share = _random.randrange(self._shares)
+            return PastLease(_random.choice(self._kept), block, share)
+        for worker_id in self._kept:
+            key = self._alias, self._layout, block, worker_id
+            share = next(self._past.setdefault(key, count()))
+            if share < self._shares:
+                return PastLease(worker_id, block, share)
+        raise WorkerIdsExhausted(f"All shares of block {block} were leased.")
 
     def _key(self, worker_id: int) -> tuple[str, str, int]:
         return self._alias, self._layout, worker_id

@@ -61,5 +61,5 @@ def enter_leases(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
             entered = enter(lease, generator.next_tick, nodes)
             # Not before the commit: a rollback takes the row away, not the lease.
             transaction.on_commit(
-                partial(generator.replace_lease, lease, entered), using=database
+                partial(generator.enter_lease, entered), using=database
             )

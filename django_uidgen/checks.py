@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.apps import AppConfig, apps
 from django.core import checks
 from django.db import connections, models, router
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.exceptions import BadMigrationError, NodeNotFoundError
+from django.db.migrations.operations import AddField
 
 from django_uidgen import conf
 from django_uidgen.fields import UidAutoField, UidField
+from django_uidgen.lookups import target_of
+
+if TYPE_CHECKING:
+    from django.db.migrations.loader import MigrationLoader
 
 #: How long before the end of a layout's time a warning is given.
 _YEARS_AHEAD = 5
@@ -135,6 +142,71 @@ def _uid_columns(
 
 def _has_uids(field: models.Field[Any, Any]) -> bool:
     """Tell whether the values of ``field``, or those it refers to, are UIDs."""
-    while isinstance(field, models.ForeignKey):
-        field = field.target_field
-    return isinstance(field, UidField | UidAutoField)
+    return isinstance(target_of(field), UidField | UidAutoField)
+
+
+def check_added_columns(
+    app_configs: Sequence[AppConfig] | None,
+    databases: Sequence[str] | None = None,
+    **kwargs: Any,
+) -> list[checks.CheckMessage]:
+    """Check that no migration to come gives one UID to all rows of a table.
+
+    Django asks the default of a column that is added once, and writes it to all rows.
+    Run by ``migrate``, and by ``check`` where it is given a database.
+    """
+    return [
+        message
+        for alias in databases or ()
+        for message in _check_migrations_of(alias, app_configs)
+    ]
+
+
+def _check_migrations_of(
+    alias: str, app_configs: Sequence[AppConfig] | None
+) -> Iterator[checks.CheckMessage]:
+    # Only where it is needed: every process imports this module at its start.
+    from django.db.migrations.loader import MigrationLoader
+
+    connection = connections[alias]
+    try:
+        loader = MigrationLoader(connection)
+    except (BadMigrationError, NodeNotFoundError):
+        return  # ``migrate`` says it
+    labels = [config.label for config in app_configs or apps.get_app_configs()]
+    for label, name, operation in _additions_to_come(loader):
+        if label not in labels:
+            continue
+        state = loader.project_state((label, name), at_end=False)
+        model = state.models.get((label, operation.model_name_lower))
+        if model is None:
+            continue  # made by the same migration
+        table = model.options.get("db_table") or f"{label}_{operation.model_name_lower}"
+        if _has_rows(connection, table):
+            yield checks.Warning(
+                f"Migration {label}.{name} adds {operation.name!r} to table {table!r} "
+                f"in database {alias!r}, which has rows: each would get the same UID.",
+                hint="Use django_uidgen.operations.AddUidField in place of AddField.",
+                id="django_uidgen.W003",
+            )
+
+
+def _additions_to_come(loader: MigrationLoader) -> Iterator[tuple[str, str, AddField]]:
+    """Yield what Django would add as columns of UIDs, with app and migration."""
+    for (label, name), migration in sorted(loader.graph.nodes.items()):
+        if (label, name) in (loader.applied_migrations or {}):
+            continue
+        for operation in migration.operations:
+            # Not a subclass of it: AddUidField is the remedy.
+            if type(operation) is AddField and isinstance(operation.field, UidField):
+                yield label, name, operation
+
+
+def _has_rows(connection: BaseDatabaseWrapper, table: str) -> bool:
+    """Tell whether a table has more rows than one UID is enough for."""
+    with connection.cursor() as cursor:
+        if table not in connection.introspection.table_names(cursor):
+            return False
+        name = connection.ops.quote_name(table)
+        cursor.execute(f"SELECT 1 FROM {name} LIMIT 2")  # noqa: S608 - quoted
+        return len(cursor.fetchall()) > 1

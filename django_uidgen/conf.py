@@ -8,7 +8,8 @@ Every key is optional; so is the setting::
             "LAYOUT": "snowflake",
             "EPOCH": "2026-01-01",
             "WORKER_ID_ASSIGNER": "django_uidgen.assigners.LeasedWorkerIdAssigner",
-            "WORKER_IDS": (0, 1023),
+            "WORKER_IDS": (0, 1007),
+            "BACKDATED_WORKER_IDS": (1008, 1023),
             "DATABASE": "default",
             "ASSIGN": "auto",
             "TEST": {"WORKER_ID": 0},
@@ -44,6 +45,7 @@ _DEFAULTS: dict[str, Any] = {
     "EPOCH": DEFAULT_EPOCH,
     "WORKER_ID_ASSIGNER": "django_uidgen.assigners.LeasedWorkerIdAssigner",
     "WORKER_IDS": None,
+    "BACKDATED_WORKER_IDS": None,
     "DATABASE": "default",
     "ASSIGN": "auto",
     "TEST": {},
@@ -84,11 +86,14 @@ class WorkerIds(NamedTuple):
 class AssignerOptions:
     """What assigners may be told.
 
-    ``lease``: seconds for which a worker id is reserved. ``worker_id``,
-    ``worker_id_env`` and ``worker_table`` are those of ``FixedWorkerIdAssigner``.
+    ``lease``: seconds for which a worker id is reserved. ``max_clock_skew``: seconds
+    by which the clock may differ from the database server's, None for any.
+    ``worker_id``, ``worker_id_env`` and ``worker_table`` are those of
+    ``FixedWorkerIdAssigner``.
     """
 
     lease: float
+    max_clock_skew: float | None
     worker_id: int | None
     worker_id_env: str | None
     worker_table: bool
@@ -103,6 +108,8 @@ class GeneratorConfig:
     layout: BitLayout
     assigner: type[Any]
     worker_ids: WorkerIds
+    #: Kept for UIDs of past moments; None for none.
+    backdated_worker_ids: WorkerIds | None
     database: str
     assign: str
     test_worker_id: int | None
@@ -118,6 +125,16 @@ def raw_setting() -> Any:
 def aliases() -> list[str]:
     """Return the configured aliases; "default" is always one."""
     return _aliases(raw_setting())
+
+
+def assign(alias: str) -> Any:
+    """Return ``ASSIGN`` of ``alias`` as it is, without a look at anything else.
+
+    To read a setting whole imports what it names.
+    """
+    values = raw_setting().get(alias, {})
+    default = _DEFAULTS["ASSIGN"]
+    return values.get("ASSIGN", default) if isinstance(values, Mapping) else default
 
 
 def in_test_run() -> bool:
@@ -188,7 +205,7 @@ def _read(alias: str, setting: Any) -> GeneratorConfig:
     layout = _layout(
         where, values["LAYOUT"], _epoch(f"{where}['EPOCH']", values["EPOCH"])
     )
-    worker_ids = _worker_ids(f"{where}['WORKER_IDS']", values["WORKER_IDS"], layout)
+    worker_ids, backdated = _divided_worker_ids(where, values, layout)
     options = _options(f"{where}['OPTIONS']", values["OPTIONS"])
     _check_times(f"{where}['OPTIONS']", options, layout)
     return GeneratorConfig(
@@ -203,6 +220,7 @@ def _read(alias: str, setting: Any) -> GeneratorConfig:
             methods=("claim", "renew", "release", "must_be_provisional"),
         ),
         worker_ids=worker_ids,
+        backdated_worker_ids=backdated,
         database=_database(f"{where}['DATABASE']", values["DATABASE"]),
         assign=_choice(
             f"{where}['ASSIGN']", values["ASSIGN"], ("auto", "ready", "first_use")
@@ -217,6 +235,7 @@ def _read(alias: str, setting: Any) -> GeneratorConfig:
         ),
         assigner_options=AssignerOptions(
             lease=options["LEASE"],
+            max_clock_skew=options["MAX_CLOCK_SKEW"],
             worker_id=_fixed_worker_id(
                 f"{where}['OPTIONS']['WORKER_ID']", options["WORKER_ID"], worker_ids
             ),
@@ -320,18 +339,54 @@ def _widths(where: str, value: Mapping[str, Any]) -> Mapping[str, Any]:
     return widths
 
 
-def _worker_ids(where: str, value: Any, layout: BitLayout) -> WorkerIds:
+def _divided_worker_ids(
+    where: str, values: Mapping[str, Any], layout: BitLayout
+) -> tuple[WorkerIds, WorkerIds | None]:
+    """Return the worker ids of processes, and those kept for UIDs of past moments.
+
+    Where neither are given, the last of all worker ids are kept.
+    """
     highest = layout.worker_count - 1
+    key, kept_key = f"{where}['WORKER_IDS']", f"{where}['BACKDATED_WORKER_IDS']"
+    given = _worker_ids(key, values["WORKER_IDS"], 0, highest)
+    # The lowest UID of worker id 0 is 0, which is none.
+    kept = _worker_ids(kept_key, values["BACKDATED_WORKER_IDS"], 1, highest)
+    if kept is None:
+        return (given, None) if given else _without_the_last(highest)
+    if given is None:
+        return _before(kept_key, kept, highest), kept
+    if kept.first <= given.last and given.first <= kept.last:
+        raise _wrong(kept_key, tuple(kept), f"apart from WORKER_IDS, {tuple(given)}")
+    return given, kept
+
+
+def _without_the_last(highest: int) -> tuple[WorkerIds, WorkerIds | None]:
+    """Keep one worker id of 64, up to 64 of them, for UIDs of past moments."""
+    kept = min((highest + 1) // 64, 64)
+    if not kept:
+        return WorkerIds(0, highest), None
+    return WorkerIds(0, highest - kept), WorkerIds(highest - kept + 1, highest)
+
+
+def _before(where: str, kept: WorkerIds, highest: int) -> WorkerIds:
+    """Return all the worker ids that are not kept: those before them."""
+    if kept.last < highest:
+        allowed = f"the last of the worker ids, up to {highest}, or beside WORKER_IDS"
+        raise _wrong(where, tuple(kept), allowed)
+    return WorkerIds(0, kept.first - 1)
+
+
+def _worker_ids(where: str, value: Any, lowest: int, highest: int) -> WorkerIds | None:
     if value is None:
-        return WorkerIds(0, highest)
+        return None
     if (
         isinstance(value, list | tuple)
         and len(value) == 2
         and all(type(end) is int for end in value)
-        and 0 <= value[0] <= value[1] <= highest
+        and lowest <= value[0] <= value[1] <= highest
     ):
         return WorkerIds(*value)
-    raise _wrong(where, value, f"(first, last) within 0 to {highest}")
+    raise _wrong(where, value, f"(first, last) within {lowest} to {highest}")
 
 
 def _class(
@@ -420,6 +475,11 @@ _OPTIONS: dict[str, _Option] = {
         lambda v: v is None or (_is_seconds(v) and v > 0),
     ),
     "MAX_WAIT": _Option(5.0, _SECONDS, lambda v: _is_seconds(v) and v > 0),
+    "MAX_CLOCK_SKEW": _Option(
+        60.0,
+        f"{_SECONDS}, or None for no bound",
+        lambda v: v is None or (_is_seconds(v) and v > 0),
+    ),
     "BOOST_POWER": _Option(
         3, "an int from 0 to 16", lambda v: type(v) is int and 0 <= v <= 16
     ),

@@ -16,6 +16,7 @@ from django.utils.module_loading import import_string
 
 from django_uidgen import conf, registry
 from django_uidgen.conf import DEFAULT_ALIAS
+from django_uidgen.lookups import MintedAt
 
 if TYPE_CHECKING:
     _FieldBase = models.BigIntegerField[Any, Any]
@@ -107,6 +108,15 @@ class UidField(_UidFieldMixin, _FieldBase):
             kwargs.pop("editable", None)
         return name, path, args, kwargs
 
+    def formfield(self, **kwargs: Any) -> Any:
+        """Return a form field that takes and shows UIDs as text."""
+        # Only where there is a form: every process imports this module at its start.
+        from django_uidgen.forms import UidFormField
+
+        return super().formfield(
+            **{"form_class": UidFormField, "min_value": 1, **kwargs}
+        )
+
 
 class UidAutoField(_UidFieldMixin, _AutoFieldBase):
     """A primary key of UIDs that is None until the object is saved.
@@ -186,3 +196,7 @@ def _pinned_key_class(app_label: str) -> type[models.Field[Any, Any]] | None:
         app_config.default_auto_field
     )
     return None if issubclass(key_class, UidAutoField) else key_class
+
+
+UidField.register_lookup(MintedAt)
+UidAutoField.register_lookup(MintedAt)

@@ -6,12 +6,25 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import IntegrityError, models, transaction
+from django.db.models import Exists, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from django_uidgen import conf
+from django_uidgen.core.backdating import Blocks
 from django_uidgen.core.exceptions import UidError
 from django_uidgen.core.layout import BitLayout
+
+#: The first term of a worker id that is kept for past moments says that it is kept.
+_FIRST_PAST_TERM = 2
+
+
+def past_term(blocks: Blocks, block: int, share: int) -> int:
+    """Return the term of a share of ``block``.
+
+    Each has one of its own, so the unique constraint lets each be leased once.
+    """
+    return _FIRST_PAST_TERM + blocks.number(block, share)
 
 
 class WorkerNodeQuerySet(models.QuerySet["WorkerNode"]):
@@ -35,24 +48,47 @@ class WorkerNodeQuerySet(models.QuerySet["WorkerNode"]):
 
     def for_uid(self, uid: int, alias: str = conf.DEFAULT_ALIAS) -> WorkerNodeQuerySet:
         """Keep the one lease that ``uid`` was minted under, if it is in the table."""
-        parts = conf.get_config(alias).layout.decompose(uid)
+        layout = conf.get_config(alias).layout
+        parts = layout.decompose(uid)
+        blocks = Blocks(layout)
+        share = parts.sequence // blocks.share_size
+        kept = self.model._default_manager.using(self.db).kept(alias)
         return self.filter(
+            ~Exists(kept.filter(worker_id=parts.worker_id))
+            | Q(term=past_term(blocks, blocks.block_of(parts.tick), share)),
             generator=alias,
             worker_id=parts.worker_id,
             reserved_from__lte=parts.tick,
             reserved_until__gt=parts.tick,
         )
 
-    def start_term(self, **values: Any) -> WorkerNode | None:
-        """Insert the first lease of a worker id that was never used.
+    def kept(self, alias: str) -> WorkerNodeQuerySet:
+        """Keep the rows that say that a worker id is kept for past moments."""
+        return self.filter(generator=alias, term=1, sealed=True, reserved_until=0)
+
+    def start_term(self, *, term: int = 1, **values: Any) -> WorkerNode | None:
+        """Insert the first lease of a worker id that was never used, or another term.
 
         Return None where another process was first: the unique constraint decides.
         """
         try:
             with transaction.atomic(using=self.db):
-                return self.insert_quietly(term=1, **values)
+                return self.insert_quietly(term=term, **values)
         except IntegrityError:
             return None
+
+    def kept_for_the_past(self, **values: Any) -> bool:
+        """Keep a worker id for past moments, for ever; tell whether it is.
+
+        Its first term, which would be the first lease of a process, is taken by a row
+        without a tick, and sealed. So it is decided once, by the unique constraint: no
+        process can lease the worker id any more, or this one has no right to the past.
+        """
+        kept = self.kept(values["generator"]).filter(worker_id=values["worker_id"])
+        if kept.exists():
+            return True
+        self.start_term(reserved_from=0, reserved_until=0, sealed=True, **values)
+        return kept.exists()
 
     def take_over(
         self, seen: WorkerNode, *, start: int, lease: int, end: int, **values: Any

@@ -18,9 +18,9 @@ _CONTAINER_GROUPS = ("docker", "kubepods", "containerd", "crio", "libpod", "lxc"
 #: Baidu's pair: the host of the container, and its port there.
 _JPAAS = ("JPAAS_HOST", "JPAAS_HTTP_PORT")
 
-#: Process id and time of its launch, in seconds since 1970, noted by the import of this
-#: module. A forked child is a launch of its own.
-_launch: tuple[int, float] = (os.getpid(), time.time())
+#: By process id, the time of its launch, in seconds since 1970, noted by the import of
+#: this module. A forked child is a launch of its own.
+_launches: dict[int, float] = {os.getpid(): time.time()}
 
 
 def in_container(
@@ -57,10 +57,9 @@ def launched_at() -> datetime:
 
     Aware and in UTC if USE_TZ is on, else naive, as ``timezone.now()``.
     """
-    global _launch  # noqa: PLW0603 - one for each process
-    if _launch[0] != os.getpid():
-        _launch = (os.getpid(), time.time())
-    return datetime.fromtimestamp(_launch[1], timezone.now().tzinfo)
+    # Of two threads of a child, the second gets what the first has noted.
+    launch = _launches.setdefault(os.getpid(), time.time())
+    return datetime.fromtimestamp(launch, timezone.now().tzinfo)
 
 
 def describe() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from django.apps import apps
 
-from django_uidgen import conf
+from django_uidgen import conf, moments
 from django_uidgen.conf import DEFAULT_ALIAS
 from django_uidgen.core import fork
 from django_uidgen.core.exceptions import UidError
@@ -41,7 +41,7 @@ class Generators(fork.ForkAware):
     """
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = fork.ProcessLock()
         self._built: dict[str, _Built] = {}
         self._assigning: threading.Thread | None = None
         fork.hooks.add(self)
@@ -143,26 +143,34 @@ class Generators(fork.ForkAware):
         self._wait_for_assignment()
 
     def after_fork_in_child(self) -> None:
-        """Replace the lock, which another thread of the parent may have held."""
-        self._lock = threading.RLock()
+        """Forget the thread that is not here."""
         self._assigning = None
 
 
 def _new_generator(config: conf.GeneratorConfig, *, in_test_run: bool) -> UidGenerator:
+    if in_test_run and config.test_worker_id is not None:
+        generator = _for_tests(config, config.test_worker_id)
+    else:
+        generator = config.generator(
+            config.layout,
+            config.assigner(config),
+            alias=config.alias,
+            options=config.generator_options,
+        )
+    # Moments without a zone are taken as Django takes them.
+    generator.aware = moments.aware  # type: ignore[method-assign]
+    return generator
+
+
+def _for_tests(config: conf.GeneratorConfig, worker_id: int) -> UidGenerator:
     from django_uidgen.assigners import TestRunAssigner, TestRunClock
 
-    options = config.generator_options
-    if not in_test_run or config.test_worker_id is None:
-        assigner = config.assigner(config)
-        return config.generator(
-            config.layout, assigner, alias=config.alias, options=options
-        )
     return config.generator(
         config.layout,
-        TestRunAssigner(config, config.test_worker_id),
+        TestRunAssigner(config, worker_id),
         alias=config.alias,
         # Tests freeze the clock and set it to any time. The position only grows.
-        options=replace(options, max_lead=None),
+        options=replace(config.generator_options, max_lead=None),
         clock=TestRunClock(config.layout),
     )
 

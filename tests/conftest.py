@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from django.apps import apps
 from django.conf import settings
@@ -9,6 +11,19 @@ from django.conf import settings
 # Folders whose tests need Django REST framework. They are left out only by the settings
 # made for its absence: with any other, its absence is an error.
 NEEDS_DRF = ["example", "rest_framework"]
+
+#: Folders with tests of what the rest of the suite does without: an option for each.
+OPTIONAL = {Path(__file__).parent / name: name for name in ("edges", "servers")}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options that ask for the tests in the folders ``OPTIONAL``."""
+    for name in OPTIONAL.values():
+        parser.addoption(
+            f"--{name}",
+            action="store_true",
+            help=f"collect tests/{name}, which need the extra {name!r} (make {name})",
+        )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -19,10 +34,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path, config: pytest.Config) -> bool | None:
-    """Leave out the tests of Django REST framework where it is absent on purpose."""
+    """Leave out what needs packages that are absent on purpose."""
+    option = OPTIONAL.get(collection_path)
+    if option is not None and not config.getoption(option):
+        return True
     folder_left_out = collection_path.parent == config.rootpath / "tests" and (
         collection_path.name in NEEDS_DRF
     )
     if folder_left_out and not apps.is_installed("rest_framework"):
         return True
     return None
+
+
+@pytest.fixture
+def movers(transactional_db):
+    """Return an app that has no models but those of its migrations."""
+    from tests.movers import Movers, drop
+
+    movers = Movers()
+    yield movers
+    drop(movers)

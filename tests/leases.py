@@ -8,6 +8,7 @@ from typing import Any
 from django_uidgen import conf
 from django_uidgen.models import WorkerNode
 
+#: When this run of the suite began. All rows agree on it.
 NOW = datetime.now(UTC)
 
 
@@ -16,10 +17,11 @@ def add_lease(
     *,
     alias: str = "default",
     since: float = -60,
-    until: float = 600,
+    # More than a run lasts on any machine.
+    until: float = 86_400,
     **values: Any,
 ) -> WorkerNode:
-    """Insert a lease that begins and ends so many seconds from now."""
+    """Insert a lease that begins and ends so many seconds from the run's begin."""
     config = conf.get_config(alias)
     layout = config.layout
     row = {

@@ -23,9 +23,14 @@ def main(rows: int, children: int) -> int:
     """Make ``rows`` rows here and in each of ``children`` forked processes."""
     django.setup()
 
+    from django.conf import settings
     from django.db import connections
 
     from tests.testapp.models import Order
+
+    # A claim is a write. Where all write at once it waits for them, as they do for each
+    # other: on a busy machine, longer than the default of 5 s.
+    settings.UIDGEN = {"default": {"OPTIONS": {"MAX_WAIT": 60}}}
 
     Order.objects.create(name="before the fork")
     connections.close_all()

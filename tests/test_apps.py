@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.apps import apps as app_registry
@@ -16,7 +17,7 @@ from django.db import models
 from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate, pre_migrate
 
-from django_uidgen import apps, conf, parse
+from django_uidgen import apps, conf, parse, registry
 from django_uidgen.models import WorkerNode
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -138,20 +139,25 @@ def test_is_serving(argv, environ, modules, serving):
     assert apps.is_serving(argv, environ, modules) is serving
 
 
-@pytest.mark.parametrize(("worker_id", "serving"), [(0, False), (1, True), (8, True)])
-def test_master_of_uwsgi_does_not_serve(worker_id, serving):
-    """It forks in C, past all hooks, so that no thread of ours may run there."""
+@pytest.mark.parametrize(
+    ("worker_id", "has_threads", "expected"),
+    [(0, 1, False), (1, 1, True), (8, 1, True), (1, 0, False)],
+)
+def test_thread_at_the_start_under_uwsgi(monkeypatch, worker_id, has_threads, expected):
+    """Not in the master, which forks in C past all hooks; not where it stands still."""
+    uwsgi = SimpleNamespace(worker_id=lambda: worker_id, has_threads=has_threads)
+    monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
+    assert apps.may_start_thread(sys.modules) is expected
+    started = []
+    monkeypatch.setattr(registry.generators, "assign_in_background", started.append)
+    monkeypatch.setattr(apps, "aliases_to_assign", lambda *, serving: ["default"])
+    app_registry.get_app_config("django_uidgen").ready()
+    assert started == ([["default"]] if expected else [])
 
-    class Uwsgi:
-        """The module that uWSGI has in its processes."""
 
-        @staticmethod
-        def worker_id():
-            """Return 0 in the master."""
-            return worker_id
-
-    modules = {"uwsgi": Uwsgi, "django.core.wsgi": None}
-    assert apps.is_serving(["uwsgi"], {}, modules) is serving
+def test_thread_at_the_start_elsewhere():
+    """Any other process may start one."""
+    assert apps.may_start_thread({})
 
 
 @pytest.mark.parametrize(
@@ -444,3 +450,16 @@ def test_fork_waits_for_the_claim_of_the_start(project):
         + "assert os.waitpid(pid, 0)[1] == 0\n"
         + "assert generators['default'].lease.worker_id == 5\n",
     )
+
+
+@pytest.mark.parametrize("modules", [{}, {"celery.signals"}])
+def test_end_of_a_pool_process_of_celery(monkeypatch, modules):
+    """It leaves past atexit, so Celery's own signal gives the leases back."""
+    connected, ended = [], []
+    monkeypatch.setattr(registry.generators, "shut_down", lambda: ended.append(1))
+    signal_ = SimpleNamespace(connect=lambda f, dispatch_uid: connected.append(f))
+    celery_signals = SimpleNamespace(worker_process_shutdown=signal_)
+    apps._watch_celery(dict.fromkeys(modules, celery_signals))
+    for receiver in connected:
+        receiver(sender="worker", pid=1, exitcode=0)
+    assert ended == [1] * len(modules)

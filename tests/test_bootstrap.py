@@ -9,18 +9,21 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
 from django.apps import apps
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 
-from django_uidgen import bootstrap, conf
-from django_uidgen.assigners import LeasedWorkerIdAssigner
+from django_uidgen import bootstrap, conf, generators, registry
+from django_uidgen.assigners import FixedWorkerIdAssigner, LeasedWorkerIdAssigner
+from django_uidgen.core.clock import FakeClock
 from django_uidgen.core.exceptions import LeaseLost
 from django_uidgen.core.lease import Lease
 from django_uidgen.models import WorkerNode
+from tests.leases import add_lease
 
 UIDGEN, BEFORE, AFTER = "django_uidgen", "tests.plan.a_before", "tests.plan.z_after"
 
@@ -44,7 +47,7 @@ def project(django_db_blocker, tmp_path):
             {"default": connection.settings_dict | settings}
         )["default"]
 
-        def run(*command, installed):
+        def run(*command, installed, fails=""):
             done = subprocess.run(
                 [sys.executable, "-W", "error", "-m", "django", *command],
                 env={
@@ -52,12 +55,14 @@ def project(django_db_blocker, tmp_path):
                     "DJANGO_SETTINGS_MODULE": "tests.settings.plan",
                     "UIDGEN_TEST_PLAN_DATABASES": json.dumps({"default": settings}),
                     "UIDGEN_TEST_PLAN_APPS": json.dumps(installed),
+                    "UIDGEN_TEST_PLAN_FAILS": fails,
                 },
                 capture_output=True,
                 text=True,
                 check=False,
             )
-            assert done.returncode == 0, done.stderr
+            assert (done.returncode == 0) == (not fails), done.stderr
+            assert not fails or f"RuntimeError: {fails} fails" in done.stderr
             return done.stdout
 
         yield SimpleNamespace(run=run, rows=rows, leases=leases)
@@ -163,6 +168,33 @@ def test_data_migration_runs_back_and_forth(project):
     assert len({*before, *after}) == 102
 
 
+@pytest.mark.parametrize("fails", ["a_before", "z_after"])
+def test_data_migration_that_is_rolled_back(project, fails):
+    """Before or after the worker table was made: what it was handed never comes again.
+
+    It may have been told to others, though its rows are gone.
+    """
+    installed = [BEFORE, UIDGEN, AFTER]
+    output = project.run("migrate", installed=installed, fails=fails)
+    lost = list(map(int, output.split()[-51:]))
+    assert [len(keys) for keys in project.rows(f"{fails}_row")] == [0]
+    if fails == "z_after":
+        before = {node.pk for node in project.leases()}
+        if connection.vendor != "sqlite":
+            # It was claimed apart, or comes from before.
+            assert any(covered(lost, node) for node in project.leases())
+    else:
+        before = set()
+    project.run("migrate", installed=installed)
+    keys = [key for part in project.rows("a_before_row", "z_after_row") for key in part]
+    assert len({*lost, *keys}) == 3 * 51
+    last = conf.get_config("default").layout.decompose(max(lost))
+    for node in project.leases():
+        is_new = node.pk not in before
+        if is_new and node.worker_id == last.worker_id:
+            assert node.reserved_from > last.tick
+
+
 def test_nothing_is_claimed_by_a_migrate_that_mints_nothing(project):
     """The worker id is assigned at the first mint."""
     project.run("migrate", installed=[UIDGEN])
@@ -182,12 +214,15 @@ def assigner(settings):
 @pytest.fixture
 def table_is_to_come(monkeypatch):
     """Let the worker table seem not to be there, in a migrate of this process."""
-    tables = connection.introspection.table_names
+    introspection = type(connection.introspection)
+    tables = introspection.table_names
     bootstrap.begin(using="default")
     monkeypatch.setattr(
-        connection.introspection,
+        introspection,
         "table_names",
-        lambda: [name for name in tables() if name != WorkerNode._meta.db_table],
+        lambda self: [
+            name for name in tables(self) if name != WorkerNode._meta.db_table
+        ],
     )
     yield
     bootstrap.end(using="default")
@@ -227,8 +262,11 @@ def test_bootstrap_lease_is_lost_when_migrate_is_over(assigner):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_entered_lease_covers_what_was_minted(assigner):
+@pytest.mark.parametrize("kind", [LeasedWorkerIdAssigner, FixedWorkerIdAssigner])
+def test_entered_lease_covers_what_was_minted(settings, kind):
     """And a while beyond."""
+    settings.UIDGEN = {"default": {"TEST": False, "OPTIONS": {"WORKER_ID": 5}}}
+    assigner = kind(conf.get_config("default"))
     lease = Lease(5, 1000, 2000, renew_from=1500)
     entered = assigner.enter_bootstrap_lease(lease, 1800, WorkerNode.objects.all())
     [node] = WorkerNode.objects.all()
@@ -250,8 +288,6 @@ def test_lease_is_not_entered_where_the_worker_id_is_taken(assigner):
 @pytest.mark.django_db(transaction=True, databases=["default", "other"])
 def test_leases_of_other_databases_are_not_entered(settings):
     """Each belongs to the database of its generator."""
-    from django_uidgen import generators, registry
-
     settings.UIDGEN = {"default": {"TEST": False}}
     generator = generators["default"]
     generator._own_state().lease = Lease(5, 1000, 2000, renew_from=1500)
@@ -264,4 +300,52 @@ def test_leases_of_other_databases_are_not_entered(settings):
     with connection.schema_editor() as editor:
         bootstrap.enter_leases(apps, editor)
     assert WorkerNode.objects.count() == 1
+    registry.generators.reset()
+
+
+@pytest.mark.parametrize("is_entered", [True, False])
+@pytest.mark.django_db(transaction=True)
+def test_lease_that_is_renewed_while_it_is_entered(settings, monkeypatch, is_entered):
+    """A thread renews it after its row was inserted, and before the commit.
+
+    On a server, its connection does not see the table yet.
+    """
+    settings.UIDGEN = {"default": {"TEST": False, "OPTIONS": {"LEASE": 10}}}
+    monkeypatch.setattr(bootstrap, "table_is_to_come", lambda database: True)
+    generator = generators["default"]
+    generator.clock = FakeClock(generator.layout, datetime.now(UTC))
+    generator.uid()
+    if not is_entered:  # the worker id is taken
+        add_lease(0)
+    # MySQL's schema editor is not in a transaction, but others are.
+    with transaction.atomic():
+        bootstrap.enter_leases(apps, SimpleNamespace(connection=connection))
+        generator.clock.step(20)
+        generator.uid()
+        longer = generator.lease
+        assert longer.key is None
+    node = WorkerNode.objects.filter(process_id=os.getpid()).first()
+    assert generator.lease is not longer
+    assert (generator.lease.key == node.pk) if is_entered else generator.lease is None
+    assert bool(node) == is_entered
+    registry.generators.reset()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_worker_id_without_a_table_is_not_entered(settings):
+    """Another migration 0001, on another database, must not take it away."""
+    settings.UIDGEN = {
+        "default": {
+            "WORKER_ID_ASSIGNER": "django_uidgen.assigners.FixedWorkerIdAssigner",
+            "TEST": False,
+            "OPTIONS": {"WORKER_ID": 33, "WORKER_TABLE": False},
+        }
+    }
+    generator = generators["default"]
+    generator.uid()
+    lease = generator.lease
+    with connection.schema_editor() as editor:
+        bootstrap.enter_leases(apps, editor)
+    assert generator.lease is lease
+    assert not WorkerNode.objects.exists()
     registry.generators.reset()

@@ -472,9 +472,10 @@ def test_layout_tells_what_it_holds(settings):
         "epoch            2026-01-01T00:00:00.000+00:00",
         "end of life      2095-09-07T15:47:35.552+00:00",
         "rate             4,096,000 UIDs/s for each worker id",
-        "                 4,194,304,000 UIDs/s in all",
-        "worker ids       0 to 1023: 1,024",
-        "worker ids left  1,023: 1,022 never used, 1 free again",
+        "                 4,128,768,000 UIDs/s in all",
+        "worker ids       0 to 1007: 1,008",
+        "worker ids left  1,007: 1,006 never used, 1 free again",
+        "for the past     1008 to 1023: 16",
         "lease            600 s",
     ]
 
@@ -502,6 +503,7 @@ def test_layout_of_every_generator(settings):
     assert "                 0.8 UIDs/s in all\n" in slow
     assert "worker ids       1 to 2: 2\n" in slow
     assert "worker ids left  2: 2 never used, 0 free again\n" in slow
+    assert "for the past     no worker ids: set BACKDATED_WORKER_IDS\n" in slow
     assert slow.endswith("lease            30.5 s\n")
 
 

@@ -69,6 +69,9 @@ def error(read):
     return message
 
 
+NARROW = {"time_bits": 41, "worker_bits": 5, "sequence_bits": 12, "tick_ms": 1}
+
+
 def at(*path):
     """Return how a message names a key."""
     return "UIDGEN['default']" + "".join(f"[{key!r}]" for key in path)
@@ -89,7 +92,8 @@ def test_defaults(settings, setting):
     assert config.generator is CachedUidGenerator
     assert config.layout == BitLayout(41, 10, 12, tick_ms=1, epoch=EPOCH)
     assert config.assigner is assigners.LeasedWorkerIdAssigner
-    assert config.worker_ids == (0, 1023)
+    assert config.worker_ids == (0, 1007)
+    assert config.backdated_worker_ids == (1008, 1023)
     assert config.database == "default"
     assert config.assign == "auto"
     assert config.test_worker_id == 0
@@ -97,7 +101,11 @@ def test_defaults(settings, setting):
         max_lead=1.0, max_age=1.0, max_wait=5.0, boost_power=3, padding_factor=50
     )
     assert config.assigner_options == conf.AssignerOptions(
-        lease=600, worker_id=None, worker_id_env=None, worker_table=True
+        lease=600,
+        max_clock_skew=60.0,
+        worker_id=None,
+        worker_id_env=None,
+        worker_table=True,
     )
     assert conf.aliases() == ["default"]
 
@@ -250,7 +258,8 @@ def test_unknown_key_of_an_alias(settings, key):
         conf.get_config("default")
     assert str(caught.value) == (
         f"UIDGEN['default'] has the unknown key {key!r}; allowed are GENERATOR, "
-        "LAYOUT, EPOCH, WORKER_ID_ASSIGNER, WORKER_IDS, DATABASE, ASSIGN, TEST, "
+        "LAYOUT, EPOCH, WORKER_ID_ASSIGNER, WORKER_IDS, BACKDATED_WORKER_IDS, "
+        "DATABASE, ASSIGN, TEST, "
         "OPTIONS."
     )
 
@@ -261,7 +270,7 @@ def test_unknown_key_of_an_alias(settings, key):
         (
             "OPTIONS",
             {"lease": 5},
-            "LEASE, MAX_LEAD, MAX_AGE, MAX_WAIT, BOOST_POWER, PADDING_FACTOR, ",
+            "LEASE, MAX_LEAD, MAX_AGE, MAX_WAIT, MAX_CLOCK_SKEW, BOOST_POWER, PADD",
         ),
         ("OPTIONS", {HUGE: 5}, "LEASE"),
         ("TEST", {"NAME": "x"}, "WORKER_ID"),
@@ -569,14 +578,14 @@ def test_epoch_that_utc_cannot_express(error):
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        (None, (0, 1023)),
+        (None, (0, 1007)),
         ((0, 1023), (0, 1023)),
         ([512, 767], (512, 767)),
         ((7, 7), (7, 7)),
     ],
 )
 def test_worker_ids(read, value, expected):
-    """First and last, both included; all of the layout's without the key."""
+    """First and last, both included; without the key, all that are not kept."""
     worker_ids = read(WORKER_IDS=value).worker_ids
     assert worker_ids == expected
     assert isinstance(worker_ids, WorkerIds)
@@ -616,10 +625,60 @@ def test_worker_ids_that_cannot_be(error, value):
 
 def test_range_of_worker_ids_is_that_of_the_layout(read, error):
     """22 bits hold four million."""
-    assert read(LAYOUT="baidu").worker_ids == (0, 4_194_303)
+    assert read(LAYOUT="baidu").worker_ids == (0, 4_194_239)
     assert read(LAYOUT="baidu", WORKER_IDS=(5000, 6000)).worker_ids == (5000, 6000)
     message = error(LAYOUT="baidu", WORKER_IDS=(0, 4_194_304))
     assert message.endswith("within 0 to 4194303.")
+
+
+@pytest.mark.parametrize(
+    ("values", "minting", "kept"),
+    [
+        ({}, (0, 1007), (1008, 1023)),
+        ({"LAYOUT": "baidu"}, (0, 4_194_239), (4_194_240, 4_194_303)),
+        ({"LAYOUT": NARROW}, (0, 31), None),
+        ({"WORKER_IDS": (0, 1023)}, (0, 1023), None),
+        ({"BACKDATED_WORKER_IDS": (1000, 1023)}, (0, 999), (1000, 1023)),
+        ({"BACKDATED_WORKER_IDS": [1, 1023]}, (0, 0), (1, 1023)),
+        (
+            {"WORKER_IDS": (0, 255), "BACKDATED_WORKER_IDS": (256, 259)},
+            (0, 255),
+            (256, 259),
+        ),
+        ({"WORKER_IDS": (9, 9), "BACKDATED_WORKER_IDS": (1, 8)}, (9, 9), (1, 8)),
+    ],
+)
+def test_worker_ids_for_past_moments(read, values, minting, kept):
+    """Some of the last, where there are enough and nothing else is said."""
+    config = read(**values)
+    assert (config.worker_ids, config.backdated_worker_ids) == (minting, kept)
+
+
+@pytest.mark.parametrize(
+    ("values", "allowed"),
+    [
+        ({"BACKDATED_WORKER_IDS": (0, 5)}, "(first, last) within 1 to 1023"),
+        ({"BACKDATED_WORKER_IDS": 5}, "(first, last) within 1 to 1023"),
+        (
+            {"BACKDATED_WORKER_IDS": (4, 5)},
+            "the last of the worker ids, up to 1023, or beside WORKER_IDS",
+        ),
+        (
+            {"BACKDATED_WORKER_IDS": (4, 5), "WORKER_IDS": (5, 6)},
+            "apart from WORKER_IDS, (5, 6)",
+        ),
+        (
+            {"BACKDATED_WORKER_IDS": (4, 5), "WORKER_IDS": (0, 4)},
+            "apart from WORKER_IDS, (0, 4)",
+        ),
+    ],
+)
+def test_worker_ids_for_past_moments_that_cannot_be(error, values, allowed):
+    """Never the same for both, and not 0, whose lowest UID would be 0."""
+    given = values["BACKDATED_WORKER_IDS"]
+    assert error(**values) == (
+        f"{at('BACKDATED_WORKER_IDS')} is {given!r}; it must be {allowed}."
+    )
 
 
 @pytest.mark.parametrize(
@@ -716,7 +775,7 @@ def test_unknown_assign(error, value):
         ("PADDING_FACTOR", 1),
         ("PADDING_FACTOR", 100),
         ("WORKER_ID", 0),
-        ("WORKER_ID", 1023),
+        ("WORKER_ID", 1007),
         ("WORKER_ID", None),
         ("WORKER_ID_ENV", "POD_NUMBER"),
         ("WORKER_ID_ENV", None),
@@ -757,6 +816,11 @@ NOT_AN_INT = [1.0, "1", "", True, None, [], float("nan"), HUGE, -HUGE]
             f"{SECONDS}, or None for no bound",
         ),
         ("MAX_WAIT", [0, -1, None, 1e300, *NOT_A_NUMBER], SECONDS),
+        (
+            "MAX_CLOCK_SKEW",
+            [0, -1, 1_000_001, 0.0, *NOT_A_NUMBER],
+            f"{SECONDS}, or None for no bound",
+        ),
         ("BOOST_POWER", [-1, 17, *NOT_AN_INT], "an int from 0 to 16"),
         (
             "PADDING_FACTOR",
@@ -780,7 +844,9 @@ def test_option_that_cannot_be(error, name, values, allowed):
         assert error(OPTIONS={name: value}) == message
 
 
-@pytest.mark.parametrize("name", ["LEASE", "MAX_LEAD", "MAX_AGE", "MAX_WAIT"])
+@pytest.mark.parametrize(
+    "name", ["LEASE", "MAX_LEAD", "MAX_AGE", "MAX_WAIT", "MAX_CLOCK_SKEW"]
+)
 @pytest.mark.parametrize("value", [huge, minus_huge, -float("inf")])
 def test_huge_number_of_seconds(error, name, value):
     """Neither shown nor counted with."""

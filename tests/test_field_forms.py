@@ -212,8 +212,8 @@ def test_add_a_child_with_a_uid_field(admin_client, model):
     parcel = Parcel.objects.get()
     assert getattr(parcel, model._meta.model_name) == model.objects.get()
     assert parse(parcel.pk)
-    assert parcel.barcode == data["parcel_set-0-barcode"]
-    assert parcel.returned_as == data["parcel_set-0-returned_as"]
+    assert str(parcel.barcode) == data["parcel_set-0-barcode"]
+    assert str(parcel.returned_as) == data["parcel_set-0-returned_as"]
 
 
 def test_uids_can_be_typed_in_and_left_out(admin_client):

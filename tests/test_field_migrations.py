@@ -15,66 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django_uidgen import parse, uids
 from django_uidgen.fields import UidAutoField, UidField
 from tests.columns import BIGINT, column
-
-LABEL = "movers"
-
-
-class Movers:
-    """An app that has no models but those of its migrations."""
-
-    def __init__(self):
-        self.states = [ProjectState()]
-        self.applied = []
-
-    def forwards(self, *operations):
-        """Apply a migration."""
-        migration = migrations.Migration(f"{len(self.applied):04}", LABEL)
-        migration.operations = list(operations)
-        with connection.schema_editor(atomic=migration.atomic) as editor:
-            state = migration.apply(self.states[-1].clone(), editor)
-        self.applied.append(migration)
-        self.states.append(state)
-
-    def backwards(self):
-        """Take the last migration back."""
-        migration = self.applied.pop()
-        self.states.pop()
-        with connection.schema_editor(atomic=migration.atomic) as editor:
-            migration.unapply(self.states[-1].clone(), editor)
-
-    def to_zero(self):
-        """Take all of them back."""
-        while self.applied:
-            self.backwards()
-
-    def model(self, name):
-        """Return the model as it is in the last migration."""
-        return self.states[-1].apps.get_model(LABEL, name)
-
-    def tables(self):
-        """Return the tables of the app that are there."""
-        return {
-            name
-            for name in connection.introspection.table_names()
-            if name.startswith(f"{LABEL}_")
-        }
-
-
-@pytest.fixture
-def movers(transactional_db):
-    """Return an app; its tables are dropped, whatever state they are in."""
-    movers = Movers()
-    yield movers
-    cascade = "CASCADE" if connection.vendor == "postgresql" else ""
-    with connection.constraint_checks_disabled(), connection.cursor() as cursor:
-        for table in movers.tables():
-            cursor.execute(f"DROP TABLE {table} {cascade}")
-
-
-def model(name, *fields, **options):
-    """Return the operation that makes a model."""
-    return migrations.CreateModel(name, list(fields), options=options)
-
+from tests.movers import LABEL, model
 
 # Written.
 

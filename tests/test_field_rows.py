@@ -12,6 +12,7 @@ from django.db.models import Count, Max, Min
 from django.test.utils import CaptureQueriesContext
 
 from django_uidgen import generators, parse
+from django_uidgen.core.generators import DefaultUidGenerator
 from tests.testapp.models import (
     Crate,
     Event,
@@ -53,11 +54,12 @@ def statements():
 
 
 @pytest.fixture
-def minted(settings):
+def minted(settings, monkeypatch):
     """Return a function that counts the UIDs minted since it was last called.
 
-    The generator without a stock counts up the sequence in its UIDs by one each time.
+    A generator without a stock counts up the sequence in its UIDs by one each time.
     """
+    monkeypatch.setattr(DefaultUidGenerator, "LARGEST_CHUNK", 0)
     settings.UIDGEN = {
         "default": {"GENERATOR": "django_uidgen.generators.DefaultUidGenerator"},
         "orders": {},

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from django_uidgen import parse, parsing, registry, uid
+from django_uidgen import parse, registry, uid
 from django_uidgen.conf import InvalidSetting
+from django_uidgen.core import text as text_module
 from django_uidgen.core.exceptions import InvalidUid
 from django_uidgen.core.layout import MAX_BITS, BitLayout
 from django_uidgen.parsing import to_uid
@@ -144,7 +145,7 @@ class NoInt(metaclass=_IntMeta):
 )
 def test_long_text_is_not_turned_to_a_number(monkeypatch, text):
     """Its length tells, so that no time is spent; the message shows its start."""
-    monkeypatch.setattr(parsing, "int", NoInt, raising=False)
+    monkeypatch.setattr(text_module, "int", NoInt, raising=False)
     with pytest.raises(AssertionError):
         to_uid("5")
     with pytest.raises(InvalidUid) as caught:

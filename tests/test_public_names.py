@@ -11,11 +11,21 @@ import pytest
 from django.utils.module_loading import import_string
 
 import django_uidgen
-from django_uidgen import generators, parsing, registry
+from django_uidgen import generators, moments, parsing, registry
 from django_uidgen.conf import InvalidSetting
 from django_uidgen.core.generators import CachedUidGenerator, DefaultUidGenerator
 
-NAMES = ["auid", "auids", "generators", "parse", "uid", "uids"]
+NAMES = [
+    "auid",
+    "auids",
+    "generators",
+    "parse",
+    "uid",
+    "uid_bounds",
+    "uid_ceil",
+    "uid_floor",
+    "uids",
+]
 
 
 def run(code):
@@ -52,7 +62,13 @@ def test_name_is_looked_up_once(name, monkeypatch):
     monkeypatch.delitem(vars(django_uidgen), name, raising=False)
     value = getattr(django_uidgen, name)
     assert vars(django_uidgen)[name] is value
-    homes = {"parse": parsing, "generators": django_uidgen}
+    homes = {
+        "parse": parsing,
+        "generators": django_uidgen,
+        "uid_bounds": moments,
+        "uid_ceil": moments,
+        "uid_floor": moments,
+    }
     assert value is getattr(homes.get(name, registry), name)
 
 

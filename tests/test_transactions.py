@@ -6,12 +6,18 @@ import asyncio
 import os
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 
 from django_uidgen import conf, databases, generators, registry, uid, uids
-from django_uidgen.core.exceptions import WorkerIdUnavailable
+from django_uidgen.core.exceptions import (
+    LeaseLost,
+    WorkerIdsExhausted,
+    WorkerIdUnavailable,
+)
 from django_uidgen.models import WorkerNode
 from tests.testapp.models import Event, Order
 
@@ -55,8 +61,9 @@ class Boom(Exception):
     """Rolls a block back."""
 
 
-def test_claim_in_autocommit_uses_the_callers_connection(django_assert_num_queries):
-    """No thread, no other connection."""
+@SQLITE_ONLY
+def test_claim_in_autocommit_uses_the_callers_connection():
+    """No thread, no other connection: a database in memory is seen by no other."""
     connection.ensure_connection()
     before = threading.active_count()
     statements = []
@@ -80,10 +87,12 @@ def test_claim_without_an_open_connection_opens_none(monkeypatch):
 
 
 @ON_SERVER
-def test_connection_of_the_parent_process_is_not_used():
-    """A child has a copy of it, and two cannot talk over one wire."""
+@pytest.mark.parametrize("opened_by", ["this process", "its parent"])
+def test_callers_connection_is_not_used(opened_by):
+    """It may be broken, or wait for ever; two processes cannot talk over one wire."""
     connection.ensure_connection()
-    setattr(connection, databases._OPENED_BY, os.getpid() - 1)
+    if opened_by == "its parent":
+        setattr(connection, databases._OPENED_BY, os.getpid() - 1)
     statements = []
 
     def watch(execute, sql, *args):
@@ -359,6 +368,33 @@ def test_claim_while_another_thread_holds_the_write_lock(settings):
     assert len(set(minted)) == 4
 
 
+@SQLITE_ONLY
+def test_claim_in_a_transaction_that_has_not_written_yet():
+    """It waits for the write lock too, and is not refused at once."""
+    writes, minted = threading.Event(), []
+
+    def watch(execute, sql, *args):
+        if sql.startswith(("INSERT", "UPDATE")):
+            writes.set()
+        return execute(sql, *args)
+
+    def other():
+        try:
+            with connection.execute_wrapper(watch), transaction.atomic():
+                minted.append(Order.objects.create(name="x").pk)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=other)
+    with transaction.atomic():
+        Event.objects.bulk_create([Event(name="x", id=1)])
+        thread.start()
+        assert writes.wait(30)
+    thread.join()
+    assert [order.pk for order in Order.objects.all()] == minted
+    assert WorkerNode.objects.for_uid(minted[0]).exists()
+
+
 # Event loops.
 
 
@@ -413,31 +449,18 @@ def test_database_that_is_down(settings, monkeypatch):
     assert uid()
 
 
-def test_read_only_database():
+@SQLITE_ONLY
+def test_read_only_connection():
     """Nothing is minted without a lease."""
     connection.ensure_connection()
-    read_only, writable = {
-        "sqlite": ("PRAGMA query_only = on", "PRAGMA query_only = off"),
-        "postgresql": (
-            "SET default_transaction_read_only = on",
-            "SET default_transaction_read_only = off",
-        ),
-        "mysql": (
-            "SET SESSION TRANSACTION READ ONLY",
-            "SET SESSION TRANSACTION READ WRITE",
-        ),
-    }[connection.vendor]
     with connection.cursor() as cursor:
-        cursor.execute(read_only)
+        cursor.execute("PRAGMA query_only = on")
     try:
-        if connection.vendor == "mysql":  # an OperationalError there: tried apart
-            assert uid()
-        else:
-            with pytest.raises(WorkerIdUnavailable):
-                uid()
+        with pytest.raises(WorkerIdUnavailable, match="readonly database"):
+            uid()
     finally:
         with connection.cursor() as cursor:
-            cursor.execute(writable)
+            cursor.execute("PRAGMA query_only = off")
     assert uid()
 
 
@@ -451,7 +474,7 @@ def test_own_connection_has_no_pool():
 
     connections.settings["default"]["OPTIONS"]["pool"] = True
     try:
-        databases._with_own_connection("default", work)
+        databases._with_own_connection("default", work, timeout=30)
     finally:
         del connections.settings["default"]["OPTIONS"]["pool"]
     assert "pool" not in names[0]
@@ -509,22 +532,67 @@ def test_claims_that_were_given_up_do_not_add_up(settings, monkeypatch):
 
 def test_late_work_that_was_no_claim(settings):
     """It is waited for, and its result is nobody's."""
+
+    def fail():
+        raise OperationalError
+
     generator = generators["default"]
-    late = databases.Flight("default", lambda: 1)
+    late = databases.Flight(lambda: 1)
     late.start()
     generator.assigner._late = late, False
     assert uid()
-    failed = databases.Flight("default", lambda: WorkerNode.objects.get(pk=-1))
-    failed._work = lambda: connection.cursor().execute("no SQL")
+    failed = databases.Flight(fail)
     failed.start()
     generator.assigner._late = failed, True
     registry.generators.reset()
     assert uid()
 
 
+@pytest.mark.parametrize("was_claim", [True, False])
+@pytest.mark.parametrize("error", [LeaseLost, WorkerIdsExhausted])
+def test_late_work_that_failed_is_forgotten(error, was_claim):
+    """What became of it is of no matter to the next claim, nor to any after that."""
+
+    def fails():
+        raise error
+
+    late = databases.Flight(fails)
+    late.start()
+    generators["default"].assigner._late = late, was_claim
+    assert uid()
+
+
+def test_late_claim_is_used_once(monkeypatch):
+    """Two threads may wait for it, where a generator was closed meanwhile.
+
+    The one that minted before gives its lease back, as no mint wants it any more, and
+    the other mints on. With the same lease that would end what is minted with.
+    """
+    assigner = generators["default"].assigner
+    now = generators["default"].clock.tick()
+    claim = partial(assigner._claim, now)
+    late = databases.Flight(
+        partial(databases._with_own_connection, "default", claim, timeout=30)
+    )
+    late.start()
+    both_wait = threading.Barrier(2)
+    join = late._thread.join
+
+    def join_together(timeout):
+        both_wait.wait(30)
+        join(timeout)
+
+    monkeypatch.setattr(late._thread, "join", join_together)
+    assigner._late = late, True
+    with ThreadPoolExecutor() as pool:
+        leases = list(pool.map(assigner.claim, [now, now]))
+    assert leases[0].key != leases[1].key
+    assert WorkerNode.objects.count() == 2
+
+
 def test_late_work_of_a_parent_is_not_waited_for(monkeypatch):
     """Its thread is not here."""
-    late = databases.Flight("default", lambda: 1)
+    late = databases.Flight(lambda: 1)
     monkeypatch.setattr(late, "_process", 1)
     generators["default"].assigner._late = late, True
     assert uid()
@@ -580,7 +648,9 @@ def fork_meanwhile(work):
         return work()
 
     thread = threading.Thread(
-        target=databases._with_own_connection, args=("default", hold)
+        target=databases._with_own_connection,
+        args=("default", hold),
+        kwargs={"timeout": 30},
     )
     thread.start()
     begun.wait()
@@ -602,8 +672,8 @@ def test_fork_waits_for_our_connections():
 def test_fork_does_not_wait_for_ever(monkeypatch):
     """A database that hangs is no reason not to fork."""
     monkeypatch.setattr(databases, "_GATE_TIMEOUT", 0.01)
-    with databases._gate.hold():
-        with databases._gate.hold():
+    with databases._gate.hold(1):
+        with databases._gate.hold(1):
             pid = os.fork()
             if pid == 0:
                 os._exit(5 if databases._gate._lock.acquire(timeout=0) else 6)

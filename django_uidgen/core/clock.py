@@ -21,14 +21,23 @@ class SystemClock:
         """Return nanoseconds since 1970, as ``time.time_ns``."""
         return time.time_ns()
 
-    def tick(self, offset: float = 0.0) -> int:
-        """Return the tick of ``offset`` seconds from now; negative before the epoch."""
-        now_ns = self.time_ns() + int(offset * 1e9)
-        return (now_ns - self._epoch_ns) // self._tick_ns
+    def tick(self) -> int:
+        """Return the present tick; negative before the epoch."""
+        return (self.time_ns() - self._epoch_ns) // self._tick_ns
+
+    def tick_in(self, seconds: float) -> int:
+        """Return the tick of ``seconds`` from now; negative before the epoch."""
+        return (self.time_ns() + int(seconds * 1e9) - self._epoch_ns) // self._tick_ns
+
+    def bounds_ns(self, tick: int) -> tuple[int, int]:
+        """Return when ``tick`` begins and ends, in nanoseconds since 1970."""
+        begin = tick * self._tick_ns + self._epoch_ns
+        return begin, begin + self._tick_ns
 
     def seconds_until(self, tick: int) -> float:
         """Return the seconds until ``tick`` begins; negative when it has."""
-        return (tick * self._tick_ns + self._epoch_ns - self.time_ns()) / 1e9
+        begin, _ = self.bounds_ns(tick)
+        return (begin - self.time_ns()) / 1e9
 
     def sleep(self, seconds: float) -> None:
         """Wait. Looked up at each call, so that gevent's replacement is used."""

@@ -19,6 +19,10 @@ class ClockBeforeEpoch(UidError):
     """The clock shows a time before the layout's epoch."""
 
 
+class MomentOutOfRange(UidError, ValueError):
+    """A moment that no UID can have: before the epoch, or one that has not come."""
+
+
 class TimeBitsExhausted(UidError):
     """The clock has passed the last tick that the layout can hold."""
 
@@ -33,6 +37,10 @@ class WorkerIdUnavailable(UidError):
 
 class WorkerIdsExhausted(WorkerIdUnavailable):
     """Every worker id is leased to a process that may still mint with it."""
+
+
+class ClockSkewTooLarge(WorkerIdUnavailable):
+    """The clock of this host is too far from that of the database server."""
 
 
 class LayoutChanged(WorkerIdUnavailable):

@@ -9,26 +9,35 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from itertools import chain
-from mmap import mmap
 from typing import TypeAlias, cast
 
 from django_uidgen.core import fork
+from django_uidgen.core.backdating import Past
+from django_uidgen.core.bounded_lock import BoundedLock
 from django_uidgen.core.clock import SystemClock
 from django_uidgen.core.exceptions import (
     ClockBeforeEpoch,
     LeaseLost,
     MaxWaitExceeded,
+    MomentOutOfRange,
     TimeBitsExhausted,
     UidError,
 )
 from django_uidgen.core.layout import BitLayout
 from django_uidgen.core.lease import Lease, WorkerIdAssigner
-from django_uidgen.core.ring_buffer import BufferPaddingExecutor, RingBuffer
+from django_uidgen.core.ring_buffer import (
+    BufferPaddingExecutor,
+    RingBuffer,
+    Stock,
+    TickStock,
+)
 from django_uidgen.core.sequence import Sequence
 
 logger = logging.getLogger("django_uidgen")
@@ -39,11 +48,12 @@ _STOP_TIMEOUT = 1.0
 #: Seconds after which a claim that has not ended is taken for interrupted.
 _LOST_AFTER = 60.0
 
-#: A page of memory, of which only the first byte matters.
-Page: TypeAlias = mmap | bytearray | bytes
+#: A stock that is never filled.
+EMPTY: Stock = deque[int]()
 
-#: What a slow path hands back: a UID, and where the next ones can be had.
-Refill: TypeAlias = tuple[int, Page, Callable[[], int]]
+#: What a slow path hands back: a UID, what is true as long as the next ones may be had
+#: in this process, and where.
+Refill: TypeAlias = tuple[int, object, Stock]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,94 +77,42 @@ class GeneratorOptions:
 def threads_run() -> bool:
     """Tell whether a thread runs while no request does.
 
-    uWSGI without ``enable-threads`` (or ``threads``) runs no Python thread but the
-    one that serves a request.
+    uWSGI before 2.0.27, without ``enable-threads`` (or ``threads``), runs no Python
+    thread but the one that serves a request.
     """
     uwsgi = sys.modules.get("uwsgi")
-    if uwsgi is None:
-        return True
-    options = {_text(key): _text(value) for key, value in uwsgi.opt.items()}
-    return any(
-        options.get(name, "0").lower() not in ("0", "false", "")
-        for name in ("enable-threads", "threads")
-    )
-
-
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return uwsgi is None or bool(getattr(uwsgi, "has_threads", False))
 
 
 def fast_uid(refill: Callable[[], Refill]) -> Callable[[], int]:
     """Return the hot path: a guard byte and one pop, all else behind ``refill``.
 
-    The page reads 0 in a forked child and after a generator was closed. A page and a
-    buffer that do not belong together are never both live: every generation of a
-    generator has a page and a buffer of its own, and the buffer is set before the page.
+    The byte is 0 in a forked child and after a generator was closed. Every generation
+    of a generator has a byte and a stock of its own, and the last stock is empty for
+    good before there is a new byte. So it does not matter whether a thread sees a byte
+    and a stock that belong together.
     """
-    page: Page = fork.WIPED
-    pop = cast(Callable[[], int], None)
+    alive: object = False
+    stock: Stock = EMPTY
 
     def uid() -> int:
         """Return one UID."""
-        if page[0]:
+        if alive:
             try:
-                return pop()
+                # Looked up each time: CPython calls a method faster than a bound one.
+                return stock.popleft()
             except IndexError:
                 pass
         return slow()
 
     def slow() -> int:
-        nonlocal page, pop
-        value, new_page, new_pop = refill()
-        pop = new_pop
-        page = new_page
+        nonlocal alive, stock
+        value, new_alive, new_stock = refill()
+        stock = new_stock
+        alive = new_alive
         return value
 
     return uid
-
-
-class _BoundedLock:
-    """A lock for ``with`` that is not waited for longer than ``max_wait`` seconds.
-
-    A thread that mints in a signal handler or a finalizer may itself be the holder: it
-    is told, instead of hanging for ever. An exception that a signal raises may leave
-    the lock held for good: after ``lost_after`` seconds ``give_up`` is called, so that
-    the next mint does without it.
-    """
-
-    def __init__(
-        self,
-        purpose: str,
-        *,
-        max_wait: float,
-        lost_after: float,
-        give_up: Callable[[], None],
-    ) -> None:
-        self._lock = threading.Lock()
-        self._held_since = 0.0
-        self._purpose = purpose
-        self._max_wait = max_wait
-        self._lost_after = lost_after
-        self._give_up = give_up
-        self.release = self._lock.release
-
-    def acquire(self, timeout: float) -> bool:
-        """Wait for the lock up to ``timeout`` seconds; tell whether it was had."""
-        if not self._lock.acquire(timeout=timeout):
-            return False
-        self._held_since = time.monotonic()
-        return True
-
-    def __enter__(self) -> None:
-        if not self.acquire(self._max_wait):
-            if time.monotonic() - self._held_since > self._lost_after:
-                self._give_up()
-            raise MaxWaitExceeded(
-                f"Waited MAX_WAIT = {self._max_wait} s for a thread {self._purpose}"
-            )
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.release()
 
 
 class _Patience:
@@ -187,14 +145,14 @@ class _State:
     def __init__(self, sequence: Sequence, alias: str, max_wait: float) -> None:
         self.guard = fork.ForkGuard()
         #: Held around sequence and buffer, for microseconds, never over database work.
-        self.lock = _BoundedLock(
+        self.lock = BoundedLock(
             f"that mints with generator {alias!r}. Was it interrupted?",
             max_wait=max_wait,
             lost_after=0,
             give_up=self.guard.disarm,
         )
         #: Held by the one thread that claims or renews.
-        self.lease_lock = _BoundedLock(
+        self.lease_lock = BoundedLock(
             f"that claims a worker id for generator {alias!r}. Is the database slow?",
             max_wait=max_wait,
             lost_after=_LOST_AFTER,
@@ -204,11 +162,14 @@ class _State:
         self.lease: Lease | None = None
         #: The provisional lease of each thread.
         self.local = threading.local()
-        #: The highest tick that the clock has shown.
+        #: The highest tick of the clock at which UIDs were minted or a lease began.
         self.highest_now = -1
         #: No early renewal before this tick, after one that failed.
         self.retry_from = 0
+        #: The thread that renews. A fork waits for it, so none may be forgotten: who
+        #: starts one holds the lock. Nobody waits for that.
         self.renewal: threading.Thread | None = None
+        self.renewal_starts = threading.Lock()
 
 
 class UidGenerator(fork.ForkAware):
@@ -239,14 +200,18 @@ class UidGenerator(fork.ForkAware):
         self.clock = clock or SystemClock(layout)
         max_lead = self.options.max_lead
         self._max_lead = None if max_lead is None else layout.ticks(max_lead)
-        #: The process that gives the lease back at its exit without further ado.
-        self._closed_at_exit_in = os.getpid()
-        self._rebirth_lock = threading.Lock()
+        self._past = Past(
+            layout, assigner, self._max_lead, max_wait=self.options.max_wait
+        )
+        #: The process that has been told to give the lease back at its exit.
+        self._closed_at_exit_in = 0
+        self._rebirth_lock = fork.ProcessLock()
         self._state = self._new_state(
             # A random start, so that short processes do not all mint the same low bits.
             Sequence(layout, sequence=secrets.randbelow(layout.sequence_size))
         )
-        self.uid = self._mint_one
+        self.uid = fast_uid(self.refill)
+        self._close_at_exit()
         fork.hooks.add(self)
 
     def __repr__(self) -> str:
@@ -261,8 +226,10 @@ class UidGenerator(fork.ForkAware):
         Raise ``UidError`` where a promise could not be kept; then the UIDs minted up
         to there are lost.
         """
-        parts = self._collect(count, self._take_stock)
-        return list(parts[0]) if len(parts) == 1 else list(chain.from_iterable(parts))
+        uids: list[int] = []
+        for part in self._collect(count, self._take_stock):
+            uids.extend(part)
+        return uids
 
     def allocate(self, count: int) -> list[range]:
         """Return ``count`` UIDs as runs, in ascending order."""
@@ -288,6 +255,52 @@ class UidGenerator(fork.ForkAware):
         self._renew_if_due(state)
         return uids
 
+    def at(self, moment: datetime) -> int:
+        """Return one UID that was minted at ``moment``, as far as it tells.
+
+        See ``uids_at()``.
+        """
+        return self.uids_at([moment])[0]
+
+    def uids_at(self, moments: Iterable[datetime]) -> list[int]:
+        """Return one UID for each of ``moments``, which are past, in their order.
+
+        For imports, and for rows that were there before. They are as unique as all
+        others: they are minted with worker ids that are kept for that. Where more are
+        asked for than one moment holds, the next ones are up to ``MAX_LEAD`` later.
+
+        Raise ``MomentOutOfRange`` for a moment before the epoch, or one that the clock
+        has not reached, and ``UidError`` where a promise could not be kept.
+        """
+        latest = min(self._now() + (self._max_lead or 0), self.layout.max_tick)
+        return self._past.mint(self._past_tick(moment, latest) for moment in moments)
+
+    def _past_tick(self, moment: datetime, latest: int) -> int:
+        moment = self.aware(moment)
+        tick = self.layout.tick_at(moment)
+        if tick < 0:
+            raise MomentOutOfRange(
+                f"{moment.isoformat()} is before {self.layout.epoch.isoformat()}, the "
+                f"epoch of generator {self.alias!r}. An earlier EPOCH can be set for a "
+                f"generator that has minted nothing yet."
+            )
+        if tick > latest:
+            raise MomentOutOfRange(
+                f"{moment.isoformat()} has not come yet. UIDs of generator "
+                f"{self.alias!r} tell when a row was made."
+            )
+        return tick
+
+    @staticmethod
+    def aware(moment: datetime) -> datetime:
+        """Return ``moment`` with a time zone: here, refuse one that has none.
+
+        Raise ``MomentOutOfRange``. Replaced where there is a zone to take it in.
+        """
+        if moment.utcoffset() is None:
+            raise MomentOutOfRange(f"{moment!r} has no time zone.")
+        return moment
+
     @property
     def lease(self) -> Lease | None:
         """The lease of this process, None before the first mint."""
@@ -298,9 +311,17 @@ class UidGenerator(fork.ForkAware):
         """The first tick of which this process has minted nothing."""
         return self._state.sequence.next_tick
 
-    def replace_lease(self, old: Lease, new: Lease | None) -> None:
-        """Mint with ``new``, which covers what was minted with ``old``, from now on."""
-        self._replace(self._own_state(), old, new)
+    def enter_lease(self, entered: Lease | None) -> None:
+        """Mint with ``entered`` in place of the lease that had no key.
+
+        ``entered`` covers what was minted with that; None drops it. A thread may have
+        renewed it meanwhile, so it is known by its lack of a key.
+        """
+        self._exchange(
+            self._own_state(),
+            entered,
+            is_old=lambda lease: lease is not None and lease.key is None,
+        )
 
     def assign(self) -> None:
         """Claim a worker id now, unless one is leased, so that no mint has to."""
@@ -329,12 +350,31 @@ class UidGenerator(fork.ForkAware):
     # Minting.
 
     def refill(self) -> Refill:
-        """Return one UID, and where a hot path finds the next ones: nowhere."""
-        return self._mint_one(), fork.WIPED, self._mint_one
+        """Return one UID, the guard's byte, and the stock that gives the next ones."""
+        patience = _Patience(self.options.max_wait, self.alias)
+        while True:
+            state = self._own_state()
+            with state.lock:
+                uids, stock, remedy = self._fill_in_line(state)
+            if uids:
+                self._refilled(state)
+                return uids[0], state.guard.alive, stock
+            patience.check()
+            (remedy or _go_on)()
 
-    def _mint_one(self) -> int:
-        """Return one UID."""
-        return self.allocate(1)[0].start
+    def _fill_in_line(
+        self, state: _State
+    ) -> tuple[list[int], Stock, Callable[[], None] | None]:
+        """Return up to one UID, the stock, and what would give a UID if there is none.
+
+        Called under the lock; the remedy is called without it.
+        """
+        runs, remedy = self._mint(state, 1)
+        return [run.start for run in runs], EMPTY, remedy
+
+    def _refilled(self, state: _State) -> None:
+        """Do what is to be done now and then while UIDs are minted."""
+        self._renew_if_due(state)
 
     def _collect(
         self, count: int, stock: Callable[[_State, int], list[int]]
@@ -362,11 +402,12 @@ class UidGenerator(fork.ForkAware):
         return parts
 
     def _mint(
-        self, state: _State, count: int
+        self, state: _State, count: int, *, nearby: bool = False
     ) -> tuple[list[range], Callable[[], None] | None]:
         """Mint what can be had at once, and say what would give the rest.
 
-        Called under the lock; the remedy is called without it.
+        ``nearby``: no further ahead of the clock than the next tick. Called under the
+        lock; the remedy is called without it.
         """
         if not count or not state.guard:
             # Closed meanwhile? The caller goes on with the next state.
@@ -374,17 +415,19 @@ class UidGenerator(fork.ForkAware):
         now = self._now()
         if self._stepped_back(state, now):
             return [], partial(self._leave_the_future, state)
-        state.highest_now = max(state.highest_now, now)
+        if state.sequence.tick > self.layout.max_tick:
+            raise self._time_bits_exhausted()
         lease = self._usable_lease(state, now)
         if lease is None:
             return [], partial(self._obtain_lease, state)
+        state.highest_now = max(state.highest_now, now)
         # What is rolled back must lie in the past when another process claims.
         max_lead = 0 if lease.provisional else self._max_lead
+        if nearby:
+            max_lead = 1 if max_lead is None else min(max_lead, 1)
         runs = state.sequence.allocate(count, lease, now=now, max_lead=max_lead)
         if sum(map(len, runs)) == count:
             return runs, None
-        if state.sequence.tick > self.layout.max_tick:
-            raise self._time_bits_exhausted()
         if state.sequence.tick >= lease.reserved_until:
             return runs, partial(self._obtain_lease, state)
         return runs, partial(self._wait, state.sequence.tick - cast(int, max_lead))
@@ -459,6 +502,10 @@ class UidGenerator(fork.ForkAware):
             new = self._renewed(lease, tick) if lease is not None else None
             if new is None:
                 new = self._claim(now)
+                with state.lock:
+                    # The lease begins here. Were the clock stepped back before the
+                    # first mint, callers would wait for this time to come again.
+                    state.highest_now = max(state.highest_now, now)
             self._replace(state, lease, new)
 
     def _renewed(self, lease: Lease, now: int) -> Lease | None:
@@ -491,8 +538,18 @@ class UidGenerator(fork.ForkAware):
 
     def _replace(self, state: _State, old: Lease | None, new: Lease | None) -> None:
         """Mint with ``new`` in place of ``old``, if that is still the lease."""
+        self._exchange(state, new, is_old=lambda lease: lease is old)
+
+    def _exchange(
+        self,
+        state: _State,
+        new: Lease | None,
+        *,
+        is_old: Callable[[Lease | None], bool],
+    ) -> None:
+        """Mint with ``new``, or give it back where the lease is not the old one."""
         with state.lock:
-            is_wanted = bool(state.guard) and state.lease is old
+            is_wanted = bool(state.guard) and is_old(state.lease)
             if is_wanted:
                 state.lease = new
             next_tick = state.sequence.next_tick
@@ -513,19 +570,27 @@ class UidGenerator(fork.ForkAware):
         """Renew early, beside the callers, once half of the lease is over."""
         if not self._renewal_is_due(state) or self.assigner.must_be_provisional():
             return
+        if not threads_run():
+            self._renew_early(state)
+        elif state.renewal_starts.acquire(blocking=False):
+            try:
+                self._start_renewal(state)
+            finally:
+                state.renewal_starts.release()
+
+    def _start_renewal(self, state: _State) -> None:
+        """Renew in a thread, unless one does."""
         if state.renewal is not None and state.renewal.is_alive():
             return
-        renew = partial(self._renew_early, state)
-        if threads_run():
-            name = f"django_uidgen-renew-{self.alias}"
-            thread = threading.Thread(target=renew, name=name, daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:  # the interpreter is shutting down
-                return
-            state.renewal = thread
-        else:
-            renew()
+        renewal = threading.Thread(
+            target=partial(self._renew_early, state),
+            name=f"django_uidgen-renew-{self.alias}",
+            daemon=True,
+        )
+        # RuntimeError: the interpreter is shutting down.
+        with suppress(RuntimeError):
+            renewal.start()
+            state.renewal = renewal
 
     def _renewal_is_due(self, state: _State) -> bool:
         lease = state.lease
@@ -615,6 +680,8 @@ class UidGenerator(fork.ForkAware):
         """Make a state of this process's own: no lock, lease or UID of the parent's."""
         with self._rebirth_lock:
             if self._state is stale:
+                # Nobody may pop what was the parent's: see fast_uid().
+                self._drop_stock(stale, 0)
                 # On from the parent's position: later UIDs are larger here too.
                 position = stale.sequence
                 self._state = self._new_state(
@@ -629,13 +696,16 @@ class UidGenerator(fork.ForkAware):
             return self._state
 
     def _close_at_exit(self) -> None:
-        """Give the lease back also in a forked child of multiprocessing.
+        """Give the lease back also in a child of multiprocessing.
 
-        Those leave by ``os._exit()``, past the hooks of ``atexit``.
+        Those that were forked leave by ``os._exit()``, past the hooks of ``atexit``.
         """
-        util = sys.modules.get("multiprocessing.util")
-        if util is not None and self._closed_at_exit_in != os.getpid():
+        processes = sys.modules.get("multiprocessing.process")
+        if processes is None or processes.parent_process() is None:
+            return
+        if self._closed_at_exit_in != os.getpid():
             self._closed_at_exit_in = os.getpid()
+            util = sys.modules["multiprocessing.util"]
             util.Finalize(None, self.close, exitpriority=0)
 
     def before_fork(self) -> None:
@@ -651,7 +721,6 @@ class UidGenerator(fork.ForkAware):
 
     def after_fork_in_child(self) -> None:
         """Forget what belongs to the parent."""
-        self._rebirth_lock = threading.Lock()
         self._state.guard.disarm()
 
     def _stop_threads(self, state: _State) -> None:
@@ -660,8 +729,63 @@ class UidGenerator(fork.ForkAware):
             renewal.join(_STOP_TIMEOUT)
 
 
+class _ExactState(_State):
+    stock: TickStock
+    #: How many UIDs the last caller in the tick of the stock minted beside its own.
+    chunk = 0
+
+
 class DefaultUidGenerator(UidGenerator):
-    """Read the clock at every mint: no buffer, no thread, exact time."""
+    """Read the clock at every mint: exact time, and no thread.
+
+    A caller that is not the first one in its tick mints some more UIDs of that tick,
+    for those to come. They are handed out only while the clock shows that tick. So a
+    busy process takes the slow path a few times a tick, and a quiet one wastes no UID.
+    """
+
+    #: UIDs that a caller mints for others at the most.
+    LARGEST_CHUNK = 511
+
+    _state: _ExactState
+
+    def _new_state(self, sequence: Sequence) -> _ExactState:
+        state = _ExactState(sequence, self.alias, self.options.max_wait)
+        state.stock = TickStock(self.clock, -1)
+        return state
+
+    def _fill_in_line(
+        self, state: _State
+    ) -> tuple[list[int], Stock, Callable[[], None] | None]:
+        exact = cast(_ExactState, state)
+        uids, remedy = exact.stock.take(1), None
+        if not uids:
+            runs, remedy = self._mint(state, 1)
+            uids = [run.start for run in runs]
+            if uids:
+                self._stock_up(exact)
+        return uids, exact.stock, remedy
+
+    def _stock_up(self, state: _ExactState) -> None:
+        """Mint more UIDs of the present tick, if callers asked for some just before."""
+        now = self.clock.tick()
+        if _is_provisional(state):
+            state.chunk = 0
+        elif state.stock.tick == now:
+            state.chunk = min(2 * state.chunk + 1, self.LARGEST_CHUNK)
+        else:
+            state.chunk = state.chunk // 2 if state.stock.tick == now - 1 else 0
+        state.stock = TickStock(self.clock, now)
+        # The next mint meets the same obstacle and tells its caller.
+        with suppress(UidError):
+            runs, _ = self._mint(state, state.chunk, nearby=True)
+            state.stock.fill(runs)
+
+    def _take_stock(self, state: _State, count: int) -> list[int]:
+        return cast(_ExactState, state).stock.take(count)
+
+    def _drop_stock(self, state: _State, count: int) -> list[int]:
+        cast(_ExactState, state).stock.clear()
+        return []
 
 
 class _CachedState(_State):
@@ -687,7 +811,8 @@ class CachedUidGenerator(UidGenerator):
     stock away, and its padding thread sleeps until the next mint.
 
     An empty buffer is filled by the caller, in line. Where threads do not run (uWSGI
-    without ``enable-threads``) there is no buffer, and every mint reads the clock.
+    before 2.0.27 without ``enable-threads``) there is no buffer, and every mint reads
+    the clock.
 
     After Baidu's CachedUidGenerator, without its drift from true time.
     """
@@ -695,7 +820,7 @@ class CachedUidGenerator(UidGenerator):
     #: UIDs that a caller fills in at the first empty buffer, and at the most. Odd, so
     #: that the first UIDs of chunks, all that a quiet process mints, end in all ways.
     SMALLEST_CHUNK = 15
-    LARGEST_CHUNK = 511
+    LARGEST_CHUNK = 8191
 
     #: Seconds between rounds of the padding thread where no age is kept.
     LONGEST_INTERVAL = 0.25
@@ -719,7 +844,6 @@ class CachedUidGenerator(UidGenerator):
             else min(self.LONGEST_INTERVAL, max_age / 4)
         )
         super().__init__(layout, assigner, alias=alias, options=options, clock=clock)
-        self.uid = fast_uid(self.refill)
 
     def _new_state(self, sequence: Sequence) -> _CachedState:
         size = self.layout.sequence_size
@@ -732,46 +856,41 @@ class CachedUidGenerator(UidGenerator):
         return state
 
     def refill(self) -> Refill:
-        """Return one UID, the guard page, and the pop that gives the next ones."""
-        if not threads_run():
-            return self._mint_one(), fork.WIPED, self._mint_one
-        patience = _Patience(self.options.max_wait, self.alias)
-        while True:
-            state = cast(_CachedState, self._own_state())
-            with state.lock:
-                uids = state.buffer.take(1)
-                remedy = None
-                if not uids:
-                    uids, remedy = self._fill_in_line(state)
-            if uids:
-                break
-            patience.check()
-            (remedy or _go_on)()
-        try:
-            state.executor.wake()
-        except RuntimeError:  # the interpreter is shutting down
-            with state.lock:
-                state.buffer.clear()
-        self._renew_if_due(state)
-        return uids[0], state.guard.page, state.buffer.pop
+        """Return one UID, the guard's byte, and the stock that gives the next ones."""
+        if threads_run():
+            return super().refill()
+        return self.allocate(1)[0].start, False, EMPTY
 
     def _fill_in_line(
-        self, state: _CachedState
-    ) -> tuple[list[int], Callable[[], None] | None]:
-        """Fill the empty buffer by a chunk, and take the first UID of it."""
-        if not self._may_stock(state):
-            runs, remedy = self._mint(state, 1)
-            return [run.start for run in runs], remedy
-        runs, remedy = self._mint(state, min(state.chunk, state.buffer.capacity))
-        if runs:
-            state.chunk = min(2 * state.chunk + 1, self.LARGEST_CHUNK)
-        state.buffer.fill(runs)
-        return state.buffer.take(1), remedy
+        self, state: _State
+    ) -> tuple[list[int], Stock, Callable[[], None] | None]:
+        """Take one UID of the buffer, filled by a chunk if it is empty."""
+        cached = cast(_CachedState, state)
+        buffer = cached.buffer
+        uids, remedy = buffer.take(1), None
+        if not uids:
+            if not self._may_stock(cached):
+                return super()._fill_in_line(state)
+            runs, remedy = self._mint(state, min(cached.chunk, buffer.capacity))
+            if runs:
+                cached.chunk = min(2 * cached.chunk + 1, self.LARGEST_CHUNK)
+            buffer.fill(runs)
+            uids = buffer.take(1)
+        return uids, buffer.stock, remedy
+
+    def _refilled(self, state: _State) -> None:
+        cached = cast(_CachedState, state)
+        try:
+            cached.executor.wake()
+        except RuntimeError:  # the interpreter is shutting down
+            with state.lock:
+                cached.buffer.clear()
+        super()._refilled(state)
 
     def _may_stock(self, state: _CachedState) -> bool:
         """Tell whether UIDs minted now may lie in the buffer for a while."""
-        if getattr(state.local, "lease", None) is not None:
-            return False  # they would be another thread's when the caller rolls back
+        if _is_provisional(state):
+            return False
         max_age = self.options.max_age
         if max_age is None:
             return True
@@ -780,6 +899,8 @@ class CachedUidGenerator(UidGenerator):
 
     def _take_stock(self, state: _State, count: int) -> list[int]:
         cached = cast(_CachedState, state)
+        if not cached.buffer:
+            return []
         self._discard_old(cached)
         return cached.buffer.take(count)
 
@@ -835,8 +956,16 @@ class CachedUidGenerator(UidGenerator):
             state.buffer.clear()
         max_age = self.options.max_age
         if max_age is not None:
-            oldest = self.clock.tick(2 * self._interval - max_age) + 1
+            oldest = self.clock.tick_in(2 * self._interval - max_age) + 1
             state.buffer.discard_below(oldest << self.layout.time_shift)
+
+
+def _is_provisional(state: _State) -> bool:
+    """Tell whether this thread mints in a transaction that may be rolled back.
+
+    What it puts in stock would be another thread's then.
+    """
+    return getattr(state.local, "lease", None) is not None
 
 
 def _go_on() -> None:

@@ -1,8 +1,10 @@
 """UIDs minted ahead, and the thread that keeps them in stock.
 
 After Baidu's RingBuffer and BufferPaddingExecutor. Where theirs is an array with
-cursors and a flag per slot, this one is a ``collections.deque``: its ``popleft`` is
-one thread-safe step in C.
+cursors and a flag per slot, this one is a ``collections.deque``: its appends and pops
+are documented as thread-safe. What else is asked of it beside consumers, its length and
+its first UID, may be out of date at once, and decides only how much is padded or thrown
+away.
 """
 
 from __future__ import annotations
@@ -11,21 +13,72 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Protocol
+
+from django_uidgen.core.clock import SystemClock
 
 logger = logging.getLogger("django_uidgen")
+
+
+class Stock(Protocol):
+    """UIDs that any thread may take at any time, without a lock."""
+
+    def popleft(self) -> int:
+        """Return the lowest UID. Raise ``IndexError`` where none may be handed out."""
+
+
+class TickStock:
+    """UIDs of one tick, handed out only while the clock shows that tick.
+
+    ``popleft`` may be called by any thread at any time. Every other method is called
+    under the generator's lock.
+    """
+
+    __slots__ = ("_begin_ns", "_end_ns", "_time_ns", "_uids", "tick")
+
+    def __init__(self, clock: SystemClock, tick: int) -> None:
+        self.tick = tick
+        self._begin_ns, self._end_ns = clock.bounds_ns(tick)
+        self._time_ns = clock.time_ns
+        self._uids: deque[int] = deque()
+
+    def popleft(self) -> int:
+        """Return the lowest UID. Raise ``IndexError`` with none, or in another tick."""
+        if self._begin_ns <= self._time_ns() < self._end_ns:
+            return self._uids.popleft()
+        raise IndexError
+
+    def fill(self, runs: Iterable[range]) -> None:
+        """Append ``runs`` of this tick, larger than all that is here."""
+        for run in runs:
+            self._uids.extend(run)
+
+    def take(self, count: int) -> list[int]:
+        """Return up to ``count`` UIDs. What may not be handed out is thrown away."""
+        if not self._uids:
+            return []
+        taken = _take(self, count)
+        if len(taken) < count:
+            self.clear()
+        return taken
+
+    def clear(self) -> None:
+        """Throw away everything."""
+        _empty(self._uids)
 
 
 class RingBuffer:
     """At most ``capacity`` UIDs in ascending order.
 
-    ``pop`` may be called by any thread at any time and raises ``IndexError`` when the
-    buffer is empty. Every other method is called under the generator's lock.
+    ``stock.popleft`` may be called by any thread at any time and raises ``IndexError``
+    when the buffer is empty. Every other method is called under the generator's lock.
     """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self._uids: deque[int] = deque()
-        self.pop: Callable[[], int] = self._uids.popleft
+        self.stock: Stock = self._uids
         self._filled = 0
         self._discarded = 0
 
@@ -45,14 +98,7 @@ class RingBuffer:
 
     def take(self, count: int) -> list[int]:
         """Return up to ``count`` UIDs, the lowest first."""
-        taken: list[int] = []
-        pop = self.pop
-        try:
-            while len(taken) < count:
-                taken.append(pop())
-        except IndexError:
-            pass
-        return taken
+        return _take(self._uids, count)
 
     def discard_below(self, uid: int) -> None:
         """Throw away what is lower than ``uid``.
@@ -62,15 +108,36 @@ class RingBuffer:
         """
         try:
             while self._uids[0] < uid:
-                self.pop()
+                self._uids.popleft()
                 self._discarded += 1
         except IndexError:
             pass
 
     def clear(self) -> None:
         """Throw away everything."""
-        self._discarded += len(self._uids)
-        self._uids.clear()
+        self._discarded += _empty(self._uids)
+
+
+def _take(stock: Stock, count: int) -> list[int]:
+    """Return up to ``count`` UIDs of ``stock``."""
+    taken: list[int] = []
+    try:
+        while len(taken) < count:
+            taken.append(stock.popleft())
+    except IndexError:
+        pass
+    return taken
+
+
+def _empty(uids: deque[int]) -> int:
+    """Throw away all of ``uids``, beside consumers, and return how many that was."""
+    count = 0
+    try:
+        while True:
+            uids.popleft()
+            count += 1
+    except IndexError:
+        return count
 
 
 class BufferPaddingExecutor:
@@ -106,28 +173,37 @@ class BufferPaddingExecutor:
             self._start()
 
     def _start(self) -> None:
-        with self._lock:
+        # A signal handler that mints may have interrupted the one that starts it.
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
             if self.running:
                 return
             # An event of its own, so that a thread told to stop stays told.
             self._stopping = threading.Event()
-            thread = threading.Thread(
+            self._thread = threading.Thread(
                 target=self._run, args=(self._stopping,), name=self._name, daemon=True
             )
-            thread.start()
-            self._thread = thread
+            self._thread.start()
+        finally:
+            self._lock.release()
 
     def stop(self, timeout: float) -> None:
         """End the thread and wait for that up to ``timeout`` seconds.
 
         The next ``wake`` starts another.
         """
-        with self._lock:
-            thread, self._thread = self._thread, None
-            self._stopping.set()
-            self._wanted.set()
+        # A signal handler that forks may have interrupted the one that starts it.
+        held = self._lock.acquire(timeout=timeout)
+        thread, self._thread = self._thread, None
+        self._stopping.set()
+        self._wanted.set()
+        if held:
+            self._lock.release()
         if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout)
+            # RuntimeError: it has not been started.
+            with suppress(RuntimeError):
+                thread.join(timeout)
 
     def _run(self, stopping: threading.Event) -> None:
         while not stopping.is_set():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
@@ -12,6 +13,7 @@ from rest_framework.utils import html
 from django_uidgen import conf, worker_states
 from django_uidgen.models import WorkerNode
 from django_uidgen.parsing import ParsedUid
+from django_uidgen.rest_framework.fields import UidField
 
 #: How many UIDs one request may ask for.
 MAX_COUNT = 1000
@@ -65,6 +67,21 @@ class MintSerializer(serializers.Serializer[Any]):
 
     count = CountField()
     generator = GeneratorField(default=conf.DEFAULT_ALIAS)
+
+    @staticmethod
+    def read(body: Mapping[str, Any]) -> tuple[int, str] | None:
+        """Return count and generator of a body that is plainly right, or else None.
+
+        To make a serializer takes longer than to mint. So one is made only where there
+        may be something to say.
+        """
+        count = body.get("count")
+        alias = body.get("generator", conf.DEFAULT_ALIAS)
+        if type(count) is not int or not 1 <= count <= MAX_COUNT:
+            return None
+        if type(alias) is not str or alias not in conf.aliases():
+            return None
+        return count, alias
 
 
 class ParseQuerySerializer(serializers.Serializer[Any]):
@@ -126,7 +143,7 @@ class WorkerNodeSerializer(serializers.ModelSerializer[WorkerNode]):
 class ParsedUidSerializer(serializers.Serializer[ParsedUid]):
     """The parts of a UID."""
 
-    uid = serializers.CharField(read_only=True)
+    uid = UidField(read_only=True)
     generator = serializers.CharField(read_only=True)
     minted_at = _moment_field()
     tick = serializers.IntegerField(read_only=True)

@@ -72,10 +72,8 @@ class UidListView(_Endpoint, GenericAPIView[Any]):
 
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return new UIDs as strings, in ascending order."""
-        serializer = self.get_serializer(data=_body(request))
-        serializer.is_valid(raise_exception=True)
-        alias = serializer.validated_data["generator"]
-        count = serializer.validated_data["count"]
+        body = _body(request)
+        count, alias = MintSerializer.read(body) or self._validated(body)
         try:
             uids = generators[alias].uids(count)
         except UidError as error:
@@ -85,6 +83,12 @@ class UidListView(_Endpoint, GenericAPIView[Any]):
             {"generator": alias, "count": count, "uids": list(map(str, uids))},
             status=HTTP_201_CREATED,
         )
+
+    def _validated(self, body: Mapping[str, Any]) -> tuple[int, str]:
+        serializer = self.get_serializer(data=body)
+        serializer.is_valid(raise_exception=True)
+        valid = serializer.validated_data
+        return valid["count"], valid["generator"]
 
 
 def _body(request: Request) -> Mapping[str, Any]:

@@ -65,5 +65,5 @@ def test_ticks_before_the_epoch_are_negative():
 def test_tick_with_an_offset():
     """The tick of some seconds from now, or ago."""
     clock = FakeClock(BAIDU, NOW)
-    assert clock.tick(1.5) - clock.tick() == 1
-    assert clock.tick(-0.5) - clock.tick() == -1
+    assert clock.tick_in(1.5) - clock.tick() == 1
+    assert clock.tick_in(-0.5) - clock.tick() == -1

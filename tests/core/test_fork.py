@@ -11,13 +11,14 @@ import select
 import signal
 import sys
 import threading
+import types
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
 from django_uidgen.core import fork
-from django_uidgen.core.fork import ForkGuard
+from django_uidgen.core.fork import ForkAware, ForkGuard, ProcessLock, hooks
 from django_uidgen.core.generators import CachedUidGenerator, DefaultUidGenerator
 from django_uidgen.core.layout import BitLayout
 from tests.core.memory import MemoryAssigner
@@ -59,7 +60,7 @@ def c_fork():
 
     It has no thread that waits for the GIL, for which the child would wait in turn.
     """
-    for member in list(fork.hooks._members):
+    for member in fork.hooks.members():
         state = getattr(member, "_state", None)
         if hasattr(state, "executor"):
             state.executor.stop(10)
@@ -134,6 +135,108 @@ def test_child_of_a_parent_whose_locks_are_held(generator, fork):
         release.set()
         holder.join()
     assert uid != generator.uid()
+
+
+class Holder:
+    """A thread that holds a lock."""
+
+    def __init__(self, lock):
+        self.entered = threading.Event()
+        self.release = threading.Event()
+        self._lock = lock
+        self.thread = threading.Thread(target=self._hold)
+
+    def __enter__(self):
+        self.thread.start()
+        assert self.entered.wait(30)
+
+    def __exit__(self, *exc_info):
+        self.release.set()
+        self.thread.join()
+
+    def _hold(self):
+        with self._lock:
+            self.entered.set()
+            self.release.wait(30)
+
+
+@forks
+def test_lock_of_a_process_is_free_in_a_child(fork):
+    """Also where a thread of the parent holds it, and no hook runs."""
+    lock = ProcessLock()
+
+    def take():
+        with lock, lock:
+            return "taken"
+
+    with Holder(lock):
+        assert in_child(take, fork=without_warning(fork)) == "taken"
+    assert take() == "taken"
+
+
+def test_lock_of_a_process_is_held_by_one_thread():
+    """In one process it is a lock."""
+    lock = ProcessLock()
+    order = []
+    holder = Holder(lock)
+
+    def wait():
+        with lock:
+            order.append("second")
+
+    with holder:
+        waiter = threading.Thread(target=wait)
+        waiter.start()
+        order.append("first")
+    waiter.join()
+    assert order == ["first", "second"]
+
+
+def test_first_use_of_a_lock_by_two_threads():
+    """They get the same one: each made one, and one was first."""
+    lock = ProcessLock()
+    both_look = threading.Barrier(2)
+
+    class Locks(dict):
+        def get(self, key):
+            found = super().get(key)
+            both_look.wait(30)
+            return found
+
+    lock._locks = Locks()
+    entered = [threading.Event(), threading.Event()]
+    together = []
+
+    def enter(one, other):
+        with lock:
+            entered[one].set()
+            # Nothing to wait for where all is well: the other thread cannot enter.
+            together.append(not entered[other].is_set() and entered[other].wait(0.2))
+
+    threads = [threading.Thread(target=enter, args=pair) for pair in [(0, 1), (1, 0)]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert together == [False, False]
+
+
+def test_what_others_need_is_stopped_last():
+    """Threads that are ended before a fork may need what is closed before it."""
+    order = []
+
+    class Member(ForkAware):
+        def __init__(self, *, stops_last):
+            self.stops_last = stops_last
+
+        def before_fork(self):
+            order.append(self.stops_last)
+
+    members = [Member(stops_last=number % 2 == 0) for number in range(20)]
+    for member in members:
+        hooks.add(member)
+    in_child(lambda: None)
+    assert order == [False] * 10 + [True] * 10
 
 
 def without_warning(fork):
@@ -223,8 +326,50 @@ def test_guard_page_reads_zero_after_a_fork_in_c():
     """No hook runs there."""
     guard = ForkGuard()
     assert guard.page[0] == 1
-    assert in_child(lambda: guard.page[0], fork=c_fork) == 0
+    assert guard.alive
+    seen = in_child(lambda: [guard.page[0], bool(guard.alive)], fork=c_fork)
+    assert seen == [0, False]
     assert guard.page[0] == 1
+    assert guard.alive
+
+
+class Constant:
+    """A number of a ctypes whose truth says nothing."""
+
+    def __init__(self, *, truth):
+        self.truth = truth
+
+    def from_buffer(self, page):
+        return self
+
+    def __bool__(self):
+        return self.truth
+
+
+@pytest.mark.parametrize(
+    "without",
+    [
+        None,
+        types.SimpleNamespace(c_ubyte=Constant(truth=True)),
+        types.SimpleNamespace(c_ubyte=Constant(truth=False)),
+    ],
+)
+def test_guard_without_the_help_of_ctypes(monkeypatch, without):
+    """Where it is missing, or is not what is expected of it."""
+    monkeypatch.setitem(sys.modules, "ctypes", without)
+    guard = ForkGuard()
+    monkeypatch.undo()
+    assert isinstance(guard.alive, fork._FirstByte)
+    assert guard.alive
+    assert in_child(lambda: bool(guard.alive), fork=c_fork) is False
+    assert guard.alive
+    guard.disarm()
+    assert not guard.alive
+
+
+def test_guard_has_the_help_of_ctypes():
+    """Here it is there."""
+    assert isinstance(ForkGuard().alive, ctypes.c_ubyte)
 
 
 def test_page_without_help_of_the_kernel(monkeypatch):
@@ -271,9 +416,9 @@ def test_process_pool(generator):
 def test_collected_generators_are_forgotten():
     """The hooks hold no generator that nobody uses."""
     gc.collect()
-    before = len(fork.hooks._members)
+    before = len(fork.hooks.members())
     generator = DefaultUidGenerator(LAYOUT, ByProcess(LAYOUT))
-    assert len(fork.hooks._members) == before + 1
+    assert len(fork.hooks.members()) == before + 1
     del generator
     gc.collect()
-    assert len(fork.hooks._members) == before
+    assert len(fork.hooks.members()) == before

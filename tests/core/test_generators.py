@@ -8,80 +8,34 @@ import os
 import subprocess
 import sys
 import threading
+from collections import deque
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
 
-from django_uidgen.core.clock import FakeClock, SystemClock
+from django_uidgen.core.clock import SystemClock
 from django_uidgen.core.exceptions import (
     ClockBeforeEpoch,
     MaxWaitExceeded,
     TimeBitsExhausted,
     WorkerIdUnavailable,
 )
+from django_uidgen.core.fork import ForkGuard
 from django_uidgen.core.generators import (
     CachedUidGenerator,
     DefaultUidGenerator,
     GeneratorOptions,
+    UidGenerator,
     fast_uid,
     threads_run,
 )
 from django_uidgen.core.layout import BitLayout
 from django_uidgen.core.sequence import Sequence
+from tests.core.bench import LAYOUT, NOW, both
 from tests.core.memory import MemoryAssigner
-
-LAYOUT = BitLayout(41, 4, 6)  # 64 UIDs a millisecond
-NOW = datetime(2026, 11, 23, tzinfo=UTC)
-
-both = pytest.mark.parametrize("kind", [DefaultUidGenerator, CachedUidGenerator])
-
-
-class Bench:
-    """A generator with its clock and its assigner."""
-
-    def __init__(self, kind, layout=LAYOUT, *, lease_ticks=600_000, **options):
-        self.layout = layout
-        self.clock = FakeClock(layout, NOW)
-        self.assigner = MemoryAssigner(layout, lease_ticks)
-        self.generator = kind(
-            layout,
-            self.assigner,
-            alias="bench",
-            options=GeneratorOptions(**options),
-            clock=self.clock,
-        )
-        state = self.generator._own_state()
-        if kind is CachedUidGenerator:
-            # Rounds are done by hand: the thread's would not keep to the fake clock.
-            state.executor.wake = lambda: None
-
-    def pad(self):
-        """Do a round of the padding thread, and return whether it goes on."""
-        if isinstance(self.generator, CachedUidGenerator):
-            return self.generator._pad(self.generator._own_state())
-        return True
-
-    def lead(self, uid):
-        """Return how many seconds the UID's tick is ahead of the clock."""
-        return self.clock.seconds_until(self.layout.decompose(uid).tick)
-
-
-@pytest.fixture
-def bench(request):
-    """Make a Bench; its threads are stopped at the end."""
-    benches = []
-
-    def make(*args, **kwargs):
-        benches.append(Bench(*args, **kwargs))
-        return benches[-1]
-
-    yield make
-    for one in benches:
-        one.assigner.down = False
-        one.generator.close()
 
 
 @both
@@ -366,6 +320,32 @@ def test_renewal_where_no_thread_can_be_started(bench, kind, monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", refuse)
     assert one.generator.uids(100)
     assert one.assigner.renewals == 0
+
+
+@both
+def test_one_renewal_at_a_time_is_started(bench, kind, monkeypatch):
+    """Also by a thread that comes while another starts one: a fork waits for one."""
+    one = bench(kind, lease_ticks=10_000)
+    one.generator.uids(1)
+    one.clock.step(6)
+    one.generator.allocate(1)
+    state = one.generator._own_state()
+    state.renewal.join()
+    one.clock.step(6)
+    state.sequence.allocate(1, state.lease, now=one.clock.tick(), max_lead=0)
+    started, start = [], threading.Thread.start
+
+    def start_and_meet(thread):
+        started.append(thread)
+        if len(started) == 1:
+            one.generator._renew_if_due(state)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_and_meet)
+    one.generator._renew_if_due(state)
+    assert started == [state.renewal]
+    state.renewal.join()
+    assert one.assigner.renewals == 2
 
 
 @both
@@ -773,10 +753,10 @@ def test_provisional_lease_mints_no_tick_of_the_future(bench, kind):
 
 @both
 def test_rolled_back_claim_is_dropped(bench, kind):
-    """The next mint claims anew."""
+    """The next mint claims anew. Nothing is left in stock, however many there were."""
     one = bench(kind)
     one.assigner.provisional = Claim()
-    before = one.generator.uid()
+    before = max(one.generator.uid() for _ in range(5))
     one.assigner.provisional.open = False
     one.assigner.provisional = Claim()
     assert one.generator.uid() > before
@@ -908,6 +888,129 @@ def test_lease_is_not_renewed_inside_a_transaction(bench, kind):
     assert one.assigner.renewals == 0
 
 
+# The stock of a tick of the default generator.
+
+
+@pytest.fixture
+def _from_zero(monkeypatch):
+    """Let the sequence begin at 0, not at random."""
+    monkeypatch.setattr("secrets.randbelow", lambda size: 0)
+
+
+from_zero = pytest.mark.usefixtures("_from_zero")
+
+
+@from_zero
+def test_callers_in_one_tick_share_a_slow_path(bench, monkeypatch):
+    """The first mints for itself, those to come for more and more others."""
+    one = bench(DefaultUidGenerator, BitLayout(41, 4, 12))
+    refills, refill = [], one.generator._fill_in_line
+
+    def counted(state):
+        refills.append(len(minted))
+        return refill(state)
+
+    minted = []
+    monkeypatch.setattr(one.generator, "_fill_in_line", counted)
+    minted.extend(one.generator.uid() for _ in range(2000))
+    assert minted == sorted(set(minted))
+    # The very first has no lease yet.
+    assert refills == [0, 0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 1023, 1535]
+
+
+@from_zero
+def test_time_is_exact(bench):
+    """What is in stock is of the present tick, or is not handed out."""
+    one = bench(DefaultUidGenerator, BitLayout(41, 4, 12))
+    for _ in range(20):
+        for _ in range(10):
+            assert one.lead(one.generator.uid()) == 0
+        assert one.generator._own_state().stock._uids
+        one.clock.step(0.001)
+
+
+@from_zero
+def test_chunk_follows_the_demand(bench):
+    """It is halved in the next tick, and forgotten after a pause."""
+    one = bench(DefaultUidGenerator)
+    for _ in range(16):
+        one.generator.uid()
+    state = one.generator._own_state()
+    assert state.chunk == 15
+    for chunk in (7, 3, 1, 0):
+        one.clock.step(0.001)
+        one.generator.uid()
+        assert state.chunk == len(state.stock._uids) == chunk
+    for _ in range(16):
+        one.generator.uid()
+    one.clock.step(0.002)
+    one.generator.uid()
+    assert state.chunk == len(state.stock._uids) == 0
+
+
+@from_zero
+def test_full_tick_leads_into_the_next(bench):
+    """As ever; the stock goes no further ahead than that."""
+    one = bench(DefaultUidGenerator)
+    leads = [round(one.lead(one.generator.uid()) * 1000) for _ in range(150)]
+    assert leads == sorted(leads)
+    assert set(leads) == {0, 1, 2}
+    assert not one.generator._own_state().stock._uids
+
+
+@pytest.mark.parametrize("way", ["uid", "uids", "allocate"])
+def test_step_back_to_the_tick_of_a_stock(bench, way):
+    """What was left of it is lower than what was minted meanwhile."""
+    one = bench(DefaultUidGenerator)
+    minted = [one.generator.uid() for _ in range(10)]
+    one.clock.step(0.5)
+    minted += {
+        "uid": lambda: [one.generator.uid()],
+        "uids": lambda: one.generator.uids(1),
+        "allocate": lambda: list(one.generator.allocate(1)[0]),
+    }[way]()
+    one.clock.step(-0.5)
+    minted += [one.generator.uid() for _ in range(10)]
+    assert minted == sorted(set(minted))
+
+
+@from_zero
+def test_lists_begin_with_the_stock_of_the_tick(bench):
+    """Nothing is wasted, and the order holds."""
+    one = bench(DefaultUidGenerator, BitLayout(41, 4, 12))
+    minted = [one.generator.uid() for _ in range(10)]
+    minted += one.generator.uids(2)
+    minted += one.generator.uids(100)
+    minted += [one.generator.uid()]
+    assert minted == [*range(minted[0], minted[0] + 113)]
+
+
+def test_stock_of_a_tick_ends_with_the_generator(bench):
+    """And with its lease: what was given back is minted no more."""
+    one = bench(DefaultUidGenerator)
+    for _ in range(10):
+        one.generator.uid()
+    state = one.generator._own_state()
+    assert state.stock._uids
+    released = one.generator.lease.key
+    one.generator.close()
+    assert not state.stock._uids
+    tick = one.layout.decompose(one.generator.uid()).tick
+    assert tick >= released.reserved_until
+
+
+@from_zero
+def test_no_stock_where_the_layout_ends(bench):
+    """What the last tick holds is handed out; the next caller is told."""
+    one = bench(DefaultUidGenerator)
+    last = one.layout.moment(one.layout.max_tick)
+    one.clock.step((last - NOW).total_seconds())
+    uids = [one.generator.uid() for _ in range(64)]
+    assert one.layout.decompose(uids[-1]).tick == one.layout.max_tick
+    with pytest.raises(TimeBitsExhausted):
+        one.generator.uid()
+
+
 # The stock of the cached generator.
 
 
@@ -917,7 +1020,7 @@ def test_stock_is_ahead_of_the_caller(bench):
     one.generator.uid()
     state = one.generator._own_state()
     assert len(state.buffer) == CachedUidGenerator.SMALLEST_CHUNK - 1
-    for chunk in (31, 63, 127, 255, 511, 511):
+    for chunk in (31, 63, 127, 255, 511, 1023, 2047, 4095, 8191, 8191):
         state.buffer.clear()
         one.generator.uid()
         assert len(state.buffer) == min(chunk, state.buffer.capacity) - 1
@@ -1053,19 +1156,12 @@ def test_real_padding_thread_parks_when_idle():
 
 
 @pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ({}, False),
-        ({"enable-threads": True}, True),
-        ({b"enable-threads": b"true"}, True),
-        ({"enable-threads": b"0"}, False),
-        ({"threads": b"2"}, True),
-        ({"threads": b"0"}, False),
-    ],
+    ("has_threads", "expected"),
+    [({"has_threads": 1}, True), ({"has_threads": 0}, False), ({}, False)],
 )
-def test_threads_under_uwsgi(monkeypatch, options, expected):
-    """They run with enable-threads or threads, and not by default."""
-    monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace(opt=options))
+def test_threads_under_uwsgi(monkeypatch, has_threads, expected):
+    """It tells itself: before 2.0.27 they ran if an option asked for them."""
+    monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace(**has_threads))
     assert threads_run() is expected
 
 
@@ -1076,7 +1172,7 @@ def test_threads_run_elsewhere():
 
 def test_no_stock_and_no_thread_without_threads(bench, monkeypatch):
     """Every mint reads the clock, and renews in line."""
-    monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace(opt={}))
+    monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace(has_threads=0))
     one = bench(CachedUidGenerator, lease_ticks=10_000)
     before = threading.active_count()
     uids = []
@@ -1093,21 +1189,47 @@ def test_no_stock_and_no_thread_without_threads(bench, monkeypatch):
 
 
 def test_hot_path_pops_while_the_page_is_live():
-    """A wiped page and an empty buffer lead to the slow path."""
-    stock, refills = [3, 2], []
-    page = bytearray([1])
+    """A wiped page and an empty stock lead to the slow path."""
+    stock, refills = deque([2, 3]), []
+    guard = ForkGuard()
 
     def refill():
         refills.append(len(stock))
-        return 100 + len(refills), page, stock.pop
+        return 100 + len(refills), guard.alive, stock
 
     uid = fast_uid(refill)
     assert [uid(), uid(), uid()] == [101, 2, 3]
     assert uid() == 102
     stock.append(4)
-    page[0] = 0
+    guard.disarm()
     assert uid() == 103
-    assert stock == [4]
+    assert list(stock) == [4]
+
+
+def test_generator_without_a_stock(bench):
+    """What subclasses start from: each UID is minted when it is asked for."""
+    one = bench(UidGenerator)
+    minted = [one.generator.uid() for _ in range(3)]
+    minted += one.generator.uids(3)
+    minted += one.generator.allocate(1)[0]
+    assert minted == sorted(set(minted))
+    assert one.generator.next_tick > one.layout.decompose(minted[-1]).tick
+    one.generator.close()
+    assert one.generator.lease is None
+
+
+def test_close_at_the_end_of_a_child_is_asked_for_once(bench, monkeypatch):
+    """Of multiprocessing, however often a state is given up there."""
+    asked = []
+    monkeypatch.setattr("multiprocessing.process.parent_process", object)
+    monkeypatch.setattr(
+        "multiprocessing.util.Finalize", lambda *a, **k: asked.append(a)
+    )
+    one = bench(DefaultUidGenerator)
+    for _ in range(3):
+        one.generator.uid()
+        one.generator._own_state().guard.disarm()
+    assert asked == [(None, one.generator.close)]
 
 
 def test_repr_names_alias_and_layout(bench):

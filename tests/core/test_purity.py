@@ -60,7 +60,8 @@ def test_public_names_are_lazy():
             "import sys, django_uidgen; "
             "print('django' in sys.modules, sorted(django_uidgen.__all__))"
         )
-        == "False ['auid', 'auids', 'generators', 'parse', 'uid', 'uids']"
+        == "False ['auid', 'auids', 'generators', 'parse', 'uid', 'uid_bounds', "
+        "'uid_ceil', 'uid_floor', 'uids']"
     )
 
 

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime
 
 import pytest
 
-from django_uidgen.core.ring_buffer import BufferPaddingExecutor, RingBuffer
+from django_uidgen.core.clock import FakeClock
+from django_uidgen.core.layout import BitLayout
+from django_uidgen.core.ring_buffer import (
+    BufferPaddingExecutor,
+    RingBuffer,
+    TickStock,
+)
+
+LAYOUT = BitLayout(31, 10, 12, tick_ms=1000)
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -19,9 +29,12 @@ def buffer():
 
 def test_first_in_first_out(buffer):
     """UIDs come out in the order of their runs."""
-    assert [buffer.pop() for _ in range(10)] == [*range(10, 15), *range(20, 25)]
+    assert [buffer.stock.popleft() for _ in range(10)] == [
+        *range(10, 15),
+        *range(20, 25),
+    ]
     with pytest.raises(IndexError):
-        buffer.pop()
+        buffer.stock.popleft()
 
 
 def test_take(buffer):
@@ -41,13 +54,57 @@ def test_discard_below(buffer, uid, left):
 
 def test_consumed_counts_what_consumers_took(buffer):
     """And not what was thrown away."""
-    buffer.pop()
+    buffer.stock.popleft()
     buffer.take(2)
     buffer.discard_below(15)
-    buffer.pop()
+    buffer.stock.popleft()
     buffer.clear()
     assert buffer.consumed == 4
     assert len(buffer) == 0
+
+
+@pytest.fixture
+def clock():
+    """Return a clock at the begin of a tick of a second."""
+    return FakeClock(LAYOUT, NOW)
+
+
+@pytest.fixture
+def stock(clock):
+    """Return five UIDs of the present tick."""
+    stock = TickStock(clock, clock.tick())
+    stock.fill([range(10, 13), range(20, 22)])
+    return stock
+
+
+def test_stock_of_a_tick_lasts_as_long_as_the_tick(clock, stock):
+    """To the nanosecond, and again after a step back."""
+    assert stock.popleft() == 10
+    clock.step(0.999_999_999)
+    assert stock.popleft() == 11
+    clock.step(1e-9)
+    with pytest.raises(IndexError):
+        stock.popleft()
+    clock.step(-1e-9)
+    assert stock.popleft() == 12
+    clock.step(-1.0)
+    with pytest.raises(IndexError):
+        stock.popleft()
+
+
+def test_stock_of_a_tick_is_taken_in_order(stock):
+    """As many as there are."""
+    assert stock.take(2) == [10, 11]
+    assert stock.take(4) == [12, 20, 21]
+    assert stock.take(1) == []
+
+
+def test_stock_of_another_tick_is_thrown_away(clock, stock):
+    """It must not come back when the clock does: others were minted meanwhile."""
+    clock.step(1.0)
+    assert stock.take(1) == []
+    clock.step(-1.0)
+    assert stock.take(1) == []
 
 
 class Rounds:
@@ -164,6 +221,33 @@ def test_stop_without_a_thread(start):
     start(Rounds(True)).stop(1)
 
 
+@pytest.mark.parametrize("interrupt", ["wake", "stop"])
+def test_signal_handler_in_the_midst_of_a_start(start, monkeypatch, interrupt):
+    """It mints, or forks: it is the thread that it would wait for."""
+    executor, begun = start(Rounds(False)), []
+    begin = threading.Thread.start
+
+    def interrupted(thread):
+        if thread.name == "padding" and not begun:
+            begun.append(thread)
+            if interrupt == "wake":
+                executor.wake()
+            else:
+                executor.stop(0.01)
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    # In a thread of its own, since it would not end if this went wrong.
+    waking = threading.Thread(target=executor.wake, daemon=True)
+    waking.start()
+    waking.join(10)
+    assert not waking.is_alive()
+    begun[0].join(0 if interrupt == "wake" else 10)
+    executor.stop(10)
+    begun[0].join(10)
+    assert not begun[0].is_alive()
+
+
 def test_many_wakes_at_once_start_one_thread(start):
     """Whoever comes first."""
     work = Rounds(True)
@@ -173,6 +257,8 @@ def test_many_wakes_at_once_start_one_thread(start):
         waker.start()
     for waker in wakers:
         waker.join()
+    # One that had not seen it yet.
+    executor._start()
     for _ in range(3):
         assert work.done.acquire(timeout=10)
     assert len(work.threads) == 1

@@ -198,3 +198,18 @@ def test_answers_are_json_for_programs(recorded, visitor):
     page = visitor.get("/live/streams/", headers={"accept": "text/html"})
     assert page["Content-Type"].startswith("text/html")
     assert json.loads(visitor.get("/live/streams/").content)["results"]
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [
+        ("/live/streams/abc/", "application/json"),
+        ("/api/nothing/", "application/json"),
+        ("/nothing/", "text/html"),
+    ],
+)
+def test_an_address_that_there_is_not(visitor, address, kind):
+    """Is JSON for programs, and a page for people."""
+    response = visitor.get(address)
+    assert response.status_code == 404
+    assert response["Content-Type"].startswith(kind)

@@ -137,6 +137,7 @@ class Parcel(Box):
     seen_at = models.ManyToManyField(Event, blank=True, related_name="parcels_seen")
     barcode = UidField(unique=True, editable=True)
     returned_as = UidField(null=True, blank=True, editable=True)
+    posted_at = models.DateTimeField(null=True, blank=True)
 
 
 class Crate(Box):

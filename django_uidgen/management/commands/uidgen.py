@@ -10,11 +10,22 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.core.exceptions import ImproperlyConfigured
+from django.apps import apps
+from django.core.exceptions import (
+    FieldDoesNotExist,
+    FieldError,
+    ImproperlyConfigured,
+)
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError, InterfaceError
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DatabaseError,
+    InterfaceError,
+    connections,
+)
 
 from django_uidgen import conf, worker_states
+from django_uidgen.backfill import BATCH_SIZE, backfill
 from django_uidgen.core.exceptions import UidError
 from django_uidgen.models import WorkerNode
 from django_uidgen.parsing import ParsedUid, parse
@@ -86,6 +97,30 @@ class Command(BaseCommand):
                 help="a generator in the UIDGEN setting (default: all of them)",
             )
 
+        fill = actions.add_parser(
+            "backfill", help="give each row a UID that has none in a column"
+        )
+        fill.add_argument("model", help="app.Model")
+        fill.add_argument("field", help="a field of UIDs that takes NULL")
+        fill.add_argument(
+            "--from",
+            dest="moments_from",
+            metavar="FIELD",
+            help="a field of dates or datetimes that the UIDs are to tell "
+            "(default: they are minted now, in the order of the primary key)",
+        )
+        fill.add_argument(
+            "--batch",
+            default=str(BATCH_SIZE),
+            help="how many rows one statement writes (default: %(default)s)",
+        )
+        fill.add_argument(
+            "--database",
+            default=DEFAULT_DB_ALIAS,
+            choices=list(connections),
+            help="the database of the table (default: %(default)s)",
+        )
+
     def run_from_argv(self, argv: list[str]) -> None:
         """Run, and exit with 1 for wrong arguments too, not with argparse's 2."""
         try:
@@ -100,6 +135,7 @@ class Command(BaseCommand):
             "parse": self._parse,
             "workers": self._workers,
             "layout": self._layout,
+            "backfill": self._backfill,
         }
         try:
             actions[action](options)
@@ -174,6 +210,33 @@ class Command(BaseCommand):
             self.stdout.write("\n" + _table(rows))
         if left_out:
             self.stdout.write(f"\n{left_out:,} more: raise --limit to see them.")
+
+    # backfill
+
+    def _backfill(self, options: dict[str, Any]) -> None:
+        name, field = options["model"], options["field"]
+        try:
+            model = apps.get_model(name)
+            done = backfill(
+                model,
+                field,
+                moments_from=options["moments_from"],
+                batch_size=_count("--batch", options["batch"]),
+                using=options["database"],
+                on_batch=self._show_rows,
+            )
+        except (LookupError, ValueError, FieldError, FieldDoesNotExist) as error:
+            raise CommandError(f"{name} {field}: {_reason(error)}") from error
+        except _DATABASE_ERRORS as error:
+            raise CommandError(
+                f"{name} {field}: {_reason(error)} What was written is kept: run the "
+                f"command again."
+            ) from error
+        self.stdout.write(f"{done:,} rows of {name} have got a UID in {field}.")
+
+    def _show_rows(self, done: int) -> None:
+        if self.stderr.isatty():
+            self.stderr.write(f"{done:,} rows", str, ending="\r")
 
     # layout
 
@@ -319,6 +382,7 @@ def _layout_pairs(config: conf.GeneratorConfig) -> list[tuple[str, object]]:
         ("", f"{_number(rate * size)} UIDs/s in all"),
         ("worker ids", f"{first} to {last}: {size:,}"),
         ("worker ids left", _ids_left(config)),
+        ("for the past", _ids_kept(config)),
         ("lease", f"{_number(config.assigner_options.lease)} s"),
     ]
 
@@ -329,6 +393,13 @@ def _ids_left(config: conf.GeneratorConfig) -> str:
     except _DATABASE_ERRORS as error:
         return f"unknown: {_reason(error)}"
     return f"{unused + free:,}: {unused:,} never used, {free:,} free again"
+
+
+def _ids_kept(config: conf.GeneratorConfig) -> str:
+    kept = config.backdated_worker_ids
+    if kept is None:
+        return "no worker ids: set BACKDATED_WORKER_IDS"
+    return f"{kept.first} to {kept.last}: {kept.last - kept.first + 1:,}"
 
 
 def _number(value: float) -> str:

@@ -185,6 +185,7 @@ class Migration(migrations.Migration):
                     "returned_as",
                     django_uidgen.fields.UidField(blank=True, editable=True, null=True),
                 ),
+                ("posted_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "event",
                     models.ForeignKey(

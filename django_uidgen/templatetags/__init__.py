@@ -1,0 +1,3 @@
+"""Template tags. ``{% load uidgen %}``."""
+
+from __future__ import annotations

@@ -1,0 +1,1 @@
+"""As a project would have them, and as the page shows them."""
