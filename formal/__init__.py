@@ -1,0 +1,1 @@
+"""A model of the lease protocol, and a program that tries every order of events."""
