@@ -1,0 +1,1 @@
+"""Databases that stop, hang, forget, refuse to write, or answer into the void."""
