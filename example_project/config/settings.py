@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +92,25 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": "WARNING"},
 }
 
-REST_FRAMEWORK = {
+REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_THROTTLE_RATES": {"uidgen": "600/min"},
 }
+
+# The API of live.rest, with filters and a schema, where these two are installed.
+if find_spec("django_filters") and find_spec("drf_spectacular"):
+    INSTALLED_APPS += ["django_filters", "drf_spectacular"]
+    REST_FRAMEWORK["DEFAULT_SCHEMA_CLASS"] = (
+        "django_uidgen.rest_framework.schema.UidAutoSchema"
+    )
+    SPECTACULAR_SETTINGS = {
+        "TITLE": "Example project of django_uidgen",
+        "VERSION": "1",
+        # Requests and answers apart: that a text must not be blank is of requests.
+        "COMPONENT_SPLIT_REQUEST": True,
+        "ENFORCE_NON_BLANK_FIELDS": True,
+        "POSTPROCESSING_HOOKS": ["live.openapi.add_refusals"],
+    }
 
 # None: everyone may publish. See live.tokens for the form.
 LIVE_PUBLISH_TOKENS = json.loads(os.environ.get("LIVE_PUBLISH_TOKENS") or "null")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Model
 
-from django_uidgen import parse
+from django_uidgen.uid_admin import (
+    MintedAtDrillDown,
+    MintedAtListFilter,
+    UidAdminMixin,
+)
 from live.models import (
     Connection,
     HlsSegment,
@@ -19,17 +21,12 @@ from live.models import (
 )
 
 
-class UidAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class UidAdmin(UidAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]
     """Newest first by key; the key is searched for as a whole."""
 
     ordering = ["-pk"]
     list_per_page = 50
     show_full_result_count = False
-
-    @admin.display(description="minted at", ordering="pk")
-    def minted_at(self, row: Model) -> datetime:
-        """Return the time that is read from the key."""
-        return parse(row.pk).minted_at
 
 
 @admin.register(Stream)
@@ -37,8 +34,8 @@ class StreamAdmin(UidAdmin):
     """Streams."""
 
     list_display = ["id", "minted_at", "vhost", "app", "name"]
-    list_filter = ["vhost", "app"]
-    search_fields = ["=id", "app", "name"]
+    list_filter = [("id", MintedAtDrillDown), "vhost", "app"]
+    search_fields = ["app", "name"]
 
 
 @admin.register(Connection)
@@ -55,7 +52,7 @@ class ConnectionAdmin(UidAdmin):
         "received_bytes",
     ]
     list_filter = ["server_id"]
-    search_fields = ["=id", "=client_id", "=ip"]
+    search_fields = ["=client_id", "=ip"]
 
 
 class SegmentInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -80,7 +77,6 @@ class SessionAdmin(UidAdmin):
     list_filter = [("ended_at", admin.EmptyFieldListFilter), "stream"]
     list_select_related = ["connection", "stream"]
     search_fields = [
-        "=id",
         "stream__name",
         "=connection__client_id",
         "=connection__ip",
@@ -110,11 +106,13 @@ class HlsSegmentAdmin(UidAdmin):
     """Pieces of publish sessions."""
 
     list_display = ["id", "minted_at", "publish_session", "seq_no", "duration", "url"]
+    list_filter = [("id", MintedAtListFilter)]
     list_select_related = [
         "publish_session__connection",
         "publish_session__stream",
     ]
-    search_fields = ["=id", "=publish_session__id", "url"]
+    search_fields = ["url"]
+    uid_search_fields = ["pk", "publish_session"]
     raw_id_fields = ["publish_session"]
 
 
@@ -127,5 +125,6 @@ class RecordingAdmin(UidAdmin):
         "publish_session__connection",
         "publish_session__stream",
     ]
-    search_fields = ["=id", "=publish_session__id", "file"]
+    search_fields = ["file"]
+    uid_search_fields = ["pk", "publish_session"]
     raw_id_fields = ["publish_session"]

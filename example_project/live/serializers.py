@@ -11,13 +11,13 @@ from django.db.models import Model
 from rest_framework import serializers
 
 from django_uidgen import parse
+from django_uidgen.rest_framework.model_serializers import UidModelSerializer
 from live.models import HlsSegment, PlaySession, PublishSession, Recording, Stream
 
 
-class UidSerializer(serializers.ModelSerializer[Model]):
+class UidSerializer(UidModelSerializer):
     """The key as a string, and the time that is read from it."""
 
-    id = serializers.CharField(source="pk", read_only=True)
     minted_at = serializers.SerializerMethodField()
 
     def get_minted_at(self, row: Model) -> datetime:
@@ -36,9 +36,7 @@ class StreamSerializer(UidSerializer):
 class SessionSerializer(UidSerializer):
     """What publish and play sessions have in common."""
 
-    stream = serializers.CharField(source="stream_id", read_only=True)
     stream_name = serializers.CharField(source="stream", read_only=True)
-    connection = serializers.CharField(source="connection_id", read_only=True)
     server_id = serializers.CharField(source="connection.server_id", read_only=True)
     client_id = serializers.CharField(source="connection.client_id", read_only=True)
     ip = serializers.CharField(source="connection.ip", read_only=True)
@@ -76,8 +74,6 @@ class PlaySessionSerializer(SessionSerializer):
 class HlsSegmentSerializer(UidSerializer):
     """A piece of a publish session; ``duration`` in seconds."""
 
-    publish_session = serializers.CharField(source="publish_session_id", read_only=True)
-
     class Meta:
         model = HlsSegment
         fields = [
@@ -94,8 +90,6 @@ class HlsSegmentSerializer(UidSerializer):
 
 class RecordingSerializer(UidSerializer):
     """A file in which a publish session was recorded."""
-
-    publish_session = serializers.CharField(source="publish_session_id", read_only=True)
 
     class Meta:
         model = Recording

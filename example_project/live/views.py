@@ -6,10 +6,11 @@ import logging
 import re
 
 from django.core.exceptions import RequestDataTooBig
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.request import UnreadablePostError
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
+from django.views.defaults import page_not_found
 
 from live.callbacks import BadCallback, parse_callback
 from live.recorder import record
@@ -95,3 +96,10 @@ def _body(request: HttpRequest) -> bytes:
     if len(body) > BODY_LIMIT:
         raise too_large
     return body
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer to an address that there is not: JSON where programs ask."""
+    if request.path.startswith(("/api/", "/live/")):
+        return JsonResponse({"detail": "Not found."}, status=404)
+    return page_not_found(request, exception)

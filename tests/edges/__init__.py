@@ -1,0 +1,1 @@
+"""Tests of JSON where it is used: in a browser, and by readers of the schema."""
