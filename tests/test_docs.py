@@ -91,6 +91,8 @@ def test_named_tests_exist(page):
     text = page.read_text()
     for path, name in re.findall(r"(tests/[\w/]+\.py)(?:::(\w+))?", text):
         assert (ROOT / path).exists(), path
+        if "/migrations/" in path:
+            continue  # shown by a page, not a test
         assert f"def {name or 'test_'}" in (ROOT / path).read_text(), name
     tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
     for name in re.findall(r"`(test_\w+)`", text):
