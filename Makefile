@@ -11,9 +11,13 @@ DB ?=
 ARGS ?=
 # How many databases at a time.
 JOBS ?= 1
+# Of `make soak`.
+MINUTES ?= 30
+PROCESSES ?= 8
+HOSTS ?= 4
 MARIADB_EXTRA = $(if $(UIDGEN_TEST_MARIADB_URL),mariadb)
 
-.PHONY: help demo run test coverage lint format types docs check matrix wheel clean
+.PHONY: help demo run test soak servers edges bench speed coverage formal lint format types docs check matrix wheel clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
@@ -27,11 +31,29 @@ run: $(VENV)/.installed-demo  ## the same, but leave the site on
 test: $(VENV)/.installed-test $(MARIADB_EXTRA:%=$(VENV)/.installed-%)  ## run the suite on SQLite and PostgreSQL (and MariaDB, if its URL is set)
 	$(BIN)/python tools/run_tests.py $(if $(COVERAGE),--coverage) --jobs $(JOBS) $(DB) -- $(ARGS)
 
+soak: $(VENV)/.installed-test  ## mint for MINUTES amid kills, forks, clock steps and outages, then look for duplicates
+	$(BIN)/python -m soak --minutes $(MINUTES) --processes $(PROCESSES) --hosts $(HOSTS)
+
+servers: $(VENV)/.installed-test $(VENV)/.installed-servers  ## test under the programs that serve projects: gunicorn, uWSGI, Celery ...
+	$(BIN)/python tools/run_tests.py $(or $(DB),postgres) -- --servers tests/servers $(ARGS)
+
+edges: $(VENV)/.installed-test $(VENV)/.installed-edges  ## test in a real browser, and by the schema; needs Debian's chromium
+	$(BIN)/python tools/run_tests.py $(if $(COVERAGE),--coverage) edges -- --edges tests/edges $(ARGS)
+
 coverage: $(VENV)/.installed-test  ## run the suite on the same databases, and show what it did not reach
 	$(BIN)/coverage erase
 	$(MAKE) test COVERAGE=1
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+formal:  ## try every order of events of the lease protocol (ARGS=--quick, ARGS=--full)
+	$(PYTHON) -m formal.check $(ARGS)
+
+bench: $(VENV)/.installed-bench $(MARIADB_EXTRA:%=$(VENV)/.installed-%)  ## measure beside others, and write docs/performance (ARGS="peers --quick")
+	$(BIN)/python -m benchmarks $(ARGS)
+
+speed: $(VENV)/.installed-bench  ## see in a minute that no figure is far from its target
+	$(BIN)/python -m benchmarks.guard
 
 lint: $(VENV)/.installed-lint  ## check style, formatting and the direction of imports
 	$(BIN)/ruff check .
@@ -60,7 +82,7 @@ wheel: $(VENV)/.installed-lint  ## build the sdist and the wheel, and try the wh
 	$(BIN)/python tools/check_wheel.py
 
 matrix: wheel  ## run the suite against the wheel, with each Python and each Django
-	$(BIN)/python tools/matrix.py $(if $(COVERAGE),--coverage) $(ENVS)
+	$(BIN)/python tools/matrix.py $(if $(COVERAGE),--coverage) $(if $(STRESS),--stress) $(ENVS)
 
 clean:  ## remove all that was made here
 	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* htmlcov

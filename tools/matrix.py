@@ -1,10 +1,11 @@
 """Run the suite against the wheel in dist/, with each Python and each Django.
 
-    python tools/matrix.py [--coverage] [ENVIRONMENT ...]
+    python tools/matrix.py [--coverage] [--stress] [ENVIRONMENT ...]
 
 The tests come from the sdist, without the package beside them, so that only the wheel
 can be what they import. Two environments run at a time. The one on PostgreSQL uses the
-server at UIDGEN_TEST_POSTGRES_URL, or else a temporary one.
+server at UIDGEN_TEST_POSTGRES_URL, or else a temporary one. Each Python and each Django
+meets the whole suite in one environment, and a part of it in the others.
 """
 
 from __future__ import annotations
@@ -46,33 +47,50 @@ class Environment(NamedTuple):
     python: str
     requirements: list[str]
     settings: str = "sqlite"
-    # The tests marked "stress" take long, and depend little on the versions.
-    stress: bool = False
     # Coverage slows the tests: it is taken where lines run that run nowhere else.
     coverage: bool = False
+    # Each Python and each Django meets the whole suite once, and each other the rest.
+    whole: bool = False
     without: str = ""
 
 
 ENVIRONMENTS = {
-    "lowest": Environment("3.11", lower_bounds(), stress=True, coverage=True),
-    "py311-django52": Environment("3.11", ["Django~=5.2.0"]),
+    "lowest": Environment("3.11", lower_bounds(), coverage=True, whole=True),
     "py312-django52": Environment("3.12", ["Django~=5.2.0"]),
-    "py312-django60": Environment("3.12", ["Django~=6.0.0"], stress=True),
+    "py312-django60": Environment("3.12", ["Django~=6.0.0"], whole=True),
     "py312-django61": Environment("3.12", ["Django~=6.1.0"]),
     "py313-django52": Environment("3.13", ["Django~=5.2.0"]),
     "py313-django60": Environment("3.13", ["Django~=6.0.0"]),
-    "py313-django61": Environment("3.13", ["Django~=6.1.0"]),
     "py313-django61-postgres": Environment(
-        "3.13", ["Django~=6.1.0"], settings="postgres", stress=True
+        "3.13", ["Django~=6.1.0"], settings="postgres", whole=True
     ),
     "without-drf": Environment(
         "3.13",
         ["Django~=6.1.0"],
         settings="sqlite_without_drf",
         coverage=True,
+        whole=True,
         without="djangorestframework",
     ),
 }
+
+#: Tests that take most of the time, for they start processes or many threads. What
+#: they find depends on a Python or on a Django, hardly on the pair.
+SLOW = [
+    "tests/core/test_threads.py",
+    "tests/example",
+    "tests/test_apps.py",
+    "tests/test_async.py",
+    "tests/test_bootstrap.py",
+    "tests/test_command.py",
+    "tests/test_default_auto_field.py",
+    "tests/test_forks.py",
+    "tests/test_merging.py",
+    "tests/test_moments.py",
+    "tests/test_processes.py",
+    "tests/test_public_names.py",
+    "tests/test_rolled_back_callers.py",
+]
 
 
 def main() -> int:
@@ -80,17 +98,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("names", nargs="*", metavar="ENVIRONMENT")
     parser.add_argument("--coverage", action="store_true")
+    # They take long, and depend little on the versions.
+    parser.add_argument("--stress", action="store_true", help="with such tests, too")
     arguments = parser.parse_args()
     names = arguments.names or list(ENVIRONMENTS)
     if unknown := set(names) - set(ENVIRONMENTS):
         parser.error(f"{sorted(unknown)} not in {list(ENVIRONMENTS)}")
     with ThreadPoolExecutor(AT_A_TIME) as pool:
-        results = list(pool.map(partial(run, coverage=arguments.coverage), names))
+        results = list(pool.map(partial(run, options=arguments), names))
     print(f"{sum(results)} environments passed, {results.count(False)} failed")
     return 0 if all(results) else 1
 
 
-def run(name: str, *, coverage: bool) -> bool:
+def run(name: str, *, options: argparse.Namespace) -> bool:
     """Run one environment; print how it went, and all it printed if it failed."""
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="uidgen-matrix-") as folder:
@@ -98,7 +118,7 @@ def run(name: str, *, coverage: bool) -> bool:
         log = Path(folder, "log")
         ok = all(
             succeeds(step, tests, log)
-            for step in steps(ENVIRONMENTS[name], Path(folder), coverage=coverage)
+            for step in steps(ENVIRONMENTS[name], Path(folder), options)
         )
         lines = log.read_text(errors="replace").rstrip().splitlines()
     state = "passed" if ok else "FAILED"
@@ -108,7 +128,7 @@ def run(name: str, *, coverage: bool) -> bool:
 
 
 def steps(
-    environment: Environment, folder: Path, *, coverage: bool
+    environment: Environment, folder: Path, options: argparse.Namespace
 ) -> Iterator[list[str]]:
     """Give the commands that install an environment and run the suite in it."""
     python = f"{folder}/venv/bin/python"
@@ -119,10 +139,13 @@ def steps(
     if environment.without:
         yield [*pip, "uninstall", "--yes", environment.without]
     yield [python, "-m", "pip", "freeze"]
+    left_out = [] if options.stress else ["-m", "not stress"]
+    if not environment.whole:
+        left_out += [f"--ignore={path}" for path in SLOW]
     yield [
         *[python, "tools/run_tests.py", environment.settings],
-        *(["--coverage"] if coverage and environment.coverage else []),
-        *([] if environment.stress else ["--", "-m", "not stress"]),
+        *(["--coverage"] if options.coverage and environment.coverage else []),
+        *["--", *left_out],
     ]
 
 

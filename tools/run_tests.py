@@ -6,8 +6,9 @@ A DATABASE is a module of tests.settings: sqlite, postgres, mariadb. With none g
 runs sqlite and postgres, and mariadb when UIDGEN_TEST_MARIADB_URL is set. postgres runs
 on the server at UIDGEN_TEST_POSTGRES_URL, or else on a temporary one.
 
-With more than one job, that many databases are run at a time, and what a run prints is
-shown when it has ended.
+Where the whole suite runs on several databases, what needs none runs once, with the
+first of them. With more than one job, that many databases are run at a time, and what a
+run prints is shown when it has ended.
 """
 
 from __future__ import annotations
@@ -36,6 +37,19 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 
+#: Tests that have to do with no database.
+WITHOUT_DATABASE = [
+    "tests/core",
+    "tests/test_benchmarks.py",
+    "tests/test_conf.py",
+    "tests/test_docs.py",
+    "tests/test_formal.py",
+    "tests/test_public_names.py",
+    "tests/test_soak_checker.py",
+    "tests/test_soak_events.py",
+    "tests/test_test_runs.py",
+]
+
 
 class Result(NamedTuple):
     """What one run of the suite came to."""
@@ -57,19 +71,17 @@ def main() -> int:
     """Run what the command line asks for; return the exit status."""
     arguments = parse_arguments()
     stop_cleanly_on_sigterm()
-    run_one = partial(
-        run,
-        pytest_arguments=arguments.pytest_arguments,
-        coverage=arguments.coverage,
-        shown_live=arguments.jobs == 1,
-    )
+    run_one = partial(run, coverage=arguments.coverage, shown_live=arguments.jobs == 1)
     databases = arguments.databases or default_databases()
+    selections = [arguments.pytest_arguments] * len(databases)
+    if not arguments.pytest_arguments:
+        selections[1:] = [without_repeats()] * (len(databases) - 1)
     if arguments.jobs == 1:
         # Without threads, an interrupt ends the run as well.
-        results = [run_one(database) for database in databases]
+        results = list(map(run_one, databases, selections))
     else:
         with ThreadPoolExecutor(arguments.jobs) as pool:
-            results = list(pool.map(run_one, databases))
+            results = list(pool.map(run_one, databases, selections))
     print("\n" + "\n".join(map(str, results)))
     passed = sum(result.passed for result in results)
     failed = sum(result.failed for result in results)
@@ -96,6 +108,11 @@ def split(arguments: list[str]) -> tuple[list[str], list[str]]:
     """Split the arguments at the first ``--``."""
     at = arguments.index("--") if "--" in arguments else len(arguments)
     return arguments[:at], arguments[at + 1 :]
+
+
+def without_repeats() -> list[str]:
+    """Return the arguments for a run beside one that does all."""
+    return [f"--ignore={path}" for path in WITHOUT_DATABASE]
 
 
 def default_databases() -> list[str]:
