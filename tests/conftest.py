@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import faulthandler
+import os
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,9 @@ NEEDS_DRF = ["example", "rest_framework"]
 
 #: Folders with tests of what the rest of the suite does without: an option for each.
 OPTIONAL = {Path(__file__).parent / name: name for name in ("edges", "servers")}
+
+#: Where the stacks of a test that hangs are shown, whatever is captured.
+STDERR = pytest.StashKey[int]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,6 +36,23 @@ def pytest_configure(config: pytest.Config) -> None:
     if not settings.configured:
         message = "Name a database: `make test` or `pytest --ds=tests.settings.sqlite`."
         raise pytest.UsageError(message)
+    config.stash[STDERR] = os.dup(2)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_exception_interact(node) -> None:
+    """Watch over the end of a test that failed, too.
+
+    pytest's own watch stops here, in case a debugger is to follow.
+    """
+    config = node.config
+    if config.getoption("usepdb"):
+        return
+    faulthandler.dump_traceback_later(
+        float(config.getini("faulthandler_timeout")),
+        file=config.stash[STDERR],
+        exit=config.getini("faulthandler_exit_on_timeout"),
+    )
 
 
 def pytest_ignore_collect(collection_path, config: pytest.Config) -> bool | None:

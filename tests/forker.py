@@ -53,8 +53,9 @@ def c_fork():
     """
     from django_uidgen.core import fork
 
-    for member in fork.hooks.members():
-        state = getattr(member, "_state", None)
+    # Not by members(), which the unguarded do without.
+    for reference in fork.hooks._references:
+        state = getattr(reference(), "_state", None)
         if hasattr(state, "executor"):
             state.executor.stop(10)
     return ctypes.PyDLL(None).fork()
@@ -189,6 +190,7 @@ def say(line):
 
 def in_process(_):
     """Mint in a process of a pool or of multiprocessing."""
+    signal.alarm(60)
     begin()
     return mint()
 

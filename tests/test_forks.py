@@ -8,9 +8,11 @@ tests of their own; what the generators do is in ``tests/core/test_fork.py``.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections import defaultdict
+from contextlib import suppress
 from itertools import pairwise
 
 import pytest
@@ -39,6 +41,7 @@ class Forker:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
         return self._program
 
@@ -58,8 +61,9 @@ class Forker:
         return self.end()
 
     def kill(self):
-        """Leave nothing behind."""
-        self._program.kill()
+        """Leave nothing behind: a child that hangs would hold the pipes."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._program.pid, signal.SIGKILL)
         self._program.communicate()
 
 

@@ -7,22 +7,23 @@ runs sqlite and postgres, and mariadb when UIDGEN_TEST_MARIADB_URL is set. postg
 on the server at UIDGEN_TEST_POSTGRES_URL, or else on a temporary one.
 
 Where the whole suite runs on several databases, what needs none runs once, with the
-first of them. With more than one job, that many databases are run at a time, and what a
-run prints is shown when it has ended.
+first of them. With more than one job, that many databases are run at a time.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple
 from xml.etree import ElementTree as ET
 
@@ -33,9 +34,13 @@ from temporary_postgres import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
 ROOT = Path(__file__).resolve().parents[1]
+
+#: Seconds after which a run has hung.
+LIMIT = 40 * 60
 
 #: Tests that have to do with no database.
 WITHOUT_DATABASE = [
@@ -71,17 +76,16 @@ def main() -> int:
     """Run what the command line asks for; return the exit status."""
     arguments = parse_arguments()
     stop_cleanly_on_sigterm()
-    run_one = partial(run, coverage=arguments.coverage, shown_live=arguments.jobs == 1)
     databases = arguments.databases or default_databases()
     selections = [arguments.pytest_arguments] * len(databases)
     if not arguments.pytest_arguments:
         selections[1:] = [without_repeats()] * (len(databases) - 1)
+    run_one = partial(run, coverage=arguments.coverage)
     if arguments.jobs == 1:
-        # Without threads, an interrupt ends the run as well.
+        run_one = partial(run_one, call=call_alone)
         results = list(map(run_one, databases, selections))
     else:
-        with ThreadPoolExecutor(arguments.jobs) as pool:
-            results = list(pool.map(run_one, databases, selections))
+        results = run_side_by_side(run_one, databases, selections, arguments.jobs)
     print("\n" + "\n".join(map(str, results)))
     passed = sum(result.passed for result in results)
     failed = sum(result.failed for result in results)
@@ -90,6 +94,24 @@ def main() -> int:
         print(f"Not green: {', '.join(broken)}")
     print(f"{passed} passed, {failed} failed")
     return 1 if broken else 0
+
+
+def run_side_by_side(
+    run_one: Callable[..., Result],
+    databases: list[str],
+    selections: list[list[str]],
+    jobs: int,
+) -> list[Result]:
+    """Run several at a time; an interrupt ends them all."""
+    beside = SideBySide()
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            run_one = partial(run_one, call=beside.call)
+            return list(pool.map(run_one, databases, selections))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            beside.kill()
+            raise
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -122,33 +144,86 @@ def default_databases() -> list[str]:
 
 
 def run(
-    database: str, pytest_arguments: list[str], *, coverage: bool, shown_live: bool
+    database: str,
+    pytest_arguments: list[str],
+    *,
+    coverage: bool,
+    call: Callable[[str, list[str], dict[str, str]], int],
 ) -> Result:
     """Run the suite on one database."""
-    heading = f"\n=== The suite on {database}"
     runner = ["coverage", "run", "-m"] if coverage else []
     command = [sys.executable, "-m", *runner, "pytest"]
     command += [f"--ds=tests.settings.{database}", *pytest_arguments]
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, server(database) as url:
         report = Path(folder, "report.xml")
-        if shown_live:
-            print(heading, flush=True)
-        done = subprocess.run(
-            [*command, f"--junit-xml={report}"],
+        variables = environment() | ({URL_VARIABLE: url} if url else {})
+        status = call(database, [*command, f"--junit-xml={report}"], variables)
+        passed, failed, skipped = count(report)
+    seconds = time.monotonic() - start
+    return Result(database, passed, failed, skipped, seconds, ok=status == 0)
+
+
+def call_alone(database: str, command: list[str], variables: dict[str, str]) -> int:
+    """Run a command in the foreground; return its exit status."""
+    print(f"\n=== The suite on {database}", flush=True)
+    try:
+        return subprocess.run(
+            command, cwd=ROOT, env=variables, timeout=LIMIT, check=False
+        ).returncode
+    except subprocess.TimeoutExpired as error:
+        print(error)
+        return 1
+
+
+class SideBySide:
+    """Runs commands beside each other, and shows whose each line is."""
+
+    def __init__(self) -> None:
+        self._processes: list[subprocess.Popen[str]] = []
+
+    def call(self, name: str, command: list[str], variables: dict[str, str]) -> int:
+        """Run a command in a group of its own; return its exit status."""
+        process = subprocess.Popen(
+            command,
             cwd=ROOT,
-            env=environment() | ({URL_VARIABLE: url} if url else {}),
-            stdout=None if shown_live else subprocess.PIPE,
-            stderr=None if shown_live else subprocess.STDOUT,
+            env=variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            check=False,
+            start_new_session=True,
         )
-        passed, failed, skipped = count(report)
-    if not shown_live:
-        print(f"{heading}\n{done.stdout}", flush=True)
-    seconds = time.monotonic() - start
-    return Result(database, passed, failed, skipped, seconds, ok=done.returncode == 0)
+        self._processes.append(process)
+        reader = Thread(target=print_lines, args=(name, process), daemon=True)
+        reader.start()
+        try:
+            return process.wait(LIMIT)
+        except subprocess.TimeoutExpired as error:
+            print(error)
+            return 1
+        finally:
+            # Whatever it left behind holds the other end of the pipe.
+            kill_group(process)
+            reader.join()
+
+    def kill(self) -> None:
+        """End all commands."""
+        for process in self._processes:
+            kill_group(process)
+
+
+def print_lines(name: str, process: subprocess.Popen[str]) -> None:
+    """Print what a process prints, with its name before each line."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        print(f"{name:<8} | {line}", end="", flush=True)
+
+
+def kill_group(process: subprocess.Popen[str]) -> None:
+    """Kill a process and all that it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def server(database: str) -> AbstractContextManager[str | None]:
