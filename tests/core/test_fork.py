@@ -11,6 +11,7 @@ import select
 import signal
 import sys
 import threading
+import traceback
 import types
 import warnings
 from concurrent.futures import ProcessPoolExecutor
@@ -29,10 +30,20 @@ both = pytest.mark.parametrize("kind", [DefaultUidGenerator, CachedUidGenerator]
 
 
 class ByProcess(MemoryAssigner):
-    """Worker ids by process id: memory is no table that processes could share."""
+    """A worker id for each process: memory is no table that processes could share."""
+
+    def __init__(self, layout):
+        super().__init__(layout)
+        self._processes = multiprocessing.Value("i", 0)
+        self._worker_ids = {}
 
     def claim(self, now):
-        self.worker_ids = [os.getpid() % 1024]
+        pid = os.getpid()
+        if pid not in self._worker_ids:
+            with self._processes.get_lock():
+                self._processes.value += 1
+                self._worker_ids[pid] = self._processes.value
+        self.worker_ids = [self._worker_ids[pid]]
         return super().claim(now)
 
 
@@ -41,11 +52,16 @@ def in_child(work, *, fork=os.fork):
     read, write = os.pipe()
     pid = fork()
     if pid == 0:
+        status = 1
         try:
             signal.alarm(20)
             os.write(write, json.dumps(work()).encode())
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+            raise
         finally:
-            os._exit(0)
+            os._exit(status)
     os.close(write)
     with os.fdopen(read) as answer:
         if not select.select([answer], [], [], 60)[0]:
