@@ -241,6 +241,32 @@ def test_two_threads_that_lease_a_day_at_once(generator):
     assert len(set(found)) == 9
 
 
+def test_two_threads_that_are_the_first(generator):
+    """The later one finds the state of the earlier, and mints with its share."""
+    past = generator._past
+    lock = past._rebirth_lock
+    found = []
+
+    def mint():
+        found.append(generator.at(NOON))
+
+    class HadByAnotherFirst:
+        def __enter__(self):
+            past._rebirth_lock = lock
+            other = threading.Thread(target=mint)
+            other.start()
+            other.join()
+            lock.acquire()
+
+        def __exit__(self, *exc_info):
+            lock.release()
+
+    past._rebirth_lock = HadByAnotherFirst()
+    mint()
+    assert len(set(found)) == 2
+    assert len(generator.assigner.blocks) == 1
+
+
 @forks
 def test_child_leases_shares_of_its_own(fork):
     """Whoever forked and however: no share of its parent's."""
