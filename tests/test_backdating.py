@@ -19,6 +19,7 @@ from django_uidgen.core.exceptions import (
     WorkerIdUnavailable,
 )
 from django_uidgen.models import WorkerNode
+from tests.connections import in_another_connection
 from tests.leases import add_lease, uid_of
 from tests.testapp.models import Event
 
@@ -269,21 +270,6 @@ def test_moments(settings):
 
 class Boom(Exception):
     """Rolls a block back."""
-
-
-def in_another_connection(work):
-    found = []
-
-    def target():
-        try:
-            found.append(work())
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=target)
-    thread.start()
-    thread.join()
-    return found[0]
 
 
 @ON_SERVER

@@ -12,6 +12,7 @@ from django.db import OperationalError, connection, connections, transaction
 from django_uidgen import assigners, conf, generators, registry
 from django_uidgen.core.exceptions import WorkerIdUnavailable
 from django_uidgen.models import WorkerNode
+from tests.connections import in_another_connection
 from tests.leases import add_lease
 
 pytestmark = [
@@ -166,22 +167,6 @@ def test_claim_that_loses_a_deadlock_is_tried_again(settings, monkeypatch):
     assert len(outcomes) >= 2
     assert generator.lease.worker_id == 7
     assert WorkerNode.objects.get(sealed=False).term == 2
-
-
-def in_another_connection(work):
-    """Return what ``work`` returns in a thread with a connection of its own."""
-    results = []
-
-    def target():
-        try:
-            results.append(work())
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=target)
-    thread.start()
-    thread.join()
-    return results[0]
 
 
 def test_conflicts_without_end(monkeypatch):

@@ -19,6 +19,7 @@ from django_uidgen.core.exceptions import (
     WorkerIdUnavailable,
 )
 from django_uidgen.models import WorkerNode
+from tests.connections import in_another_connection
 from tests.testapp.models import Event, Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -34,22 +35,6 @@ def _leased(settings):
     settings.UIDGEN = {"default": {"TEST": False}, "orders": {"TEST": False}}
     yield
     registry.generators.reset()
-
-
-def in_another_connection(work):
-    """Return what ``work`` returns in a thread with a connection of its own."""
-    results = []
-
-    def target():
-        try:
-            results.append(work())
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=target)
-    thread.start()
-    thread.join()
-    return results[0]
 
 
 def committed_leases():
