@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import PurePath
 from typing import Any, NamedTuple
@@ -82,8 +81,7 @@ class WorkerIds(NamedTuple):
     last: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class AssignerOptions:
+class AssignerOptions(NamedTuple):
     """What assigners may be told.
 
     ``lease``: seconds for which a worker id is reserved. ``max_clock_skew``: seconds
@@ -99,8 +97,7 @@ class AssignerOptions:
     worker_table: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class GeneratorConfig:
+class GeneratorConfig(NamedTuple):
     """One alias of the ``UIDGEN`` setting, checked."""
 
     alias: str

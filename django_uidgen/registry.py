@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import NamedTuple
 
 from django.apps import apps
@@ -170,7 +169,7 @@ def _for_tests(config: conf.GeneratorConfig, worker_id: int) -> UidGenerator:
         TestRunAssigner(config, worker_id),
         alias=config.alias,
         # Tests freeze the clock and set it to any time. The position only grows.
-        options=replace(config.generator_options, max_lead=None),
+        options=config.generator_options._replace(max_lead=None),
         clock=TestRunClock(config.layout),
     )
 

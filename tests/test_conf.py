@@ -6,7 +6,6 @@ import copy
 import sys
 import threading
 from collections import OrderedDict
-from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from types import MappingProxyType
@@ -786,11 +785,7 @@ def test_unknown_assign(error, value):
 def test_option(read, name, value):
     """Each reaches the generator or the assigner as it is."""
     config = read(OPTIONS={name: value})
-    options = {
-        field.name: getattr(part, field.name)
-        for part in (config.generator_options, config.assigner_options)
-        for field in fields(part)
-    }
+    options = config.generator_options._asdict() | config.assigner_options._asdict()
     assert options[name.lower()] == value
     assert type(options[name.lower()]) is type(value)
 

@@ -33,7 +33,6 @@ _MAX_BLOCKS = 1 << 24
 _MAX_TICKS = 1 << 18
 
 
-@dataclass(frozen=True)
 class Blocks:
     """How the ticks of a layout are divided into blocks, and sequences into shares.
 
@@ -41,7 +40,8 @@ class Blocks:
     mint the same UIDs.
     """
 
-    layout: BitLayout
+    def __init__(self, layout: BitLayout) -> None:
+        self.layout = layout
 
     @cached_property
     def ticks(self) -> int:

@@ -12,11 +12,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from itertools import chain
-from typing import TypeAlias, cast
+from typing import NamedTuple, TypeAlias, cast
 
 from django_uidgen.core import fork
 from django_uidgen.core.backdating import Past
@@ -56,8 +56,7 @@ EMPTY: Stock = deque[int]()
 Refill: TypeAlias = tuple[int, object, Stock]
 
 
-@dataclass(frozen=True, kw_only=True)
-class GeneratorOptions:
+class GeneratorOptions(NamedTuple):
     """The bounds that a generator keeps.
 
     ``max_lead``: seconds that a UID's tick may be ahead of the clock, None for no
