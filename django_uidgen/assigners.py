@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from itertools import count
 from random import SystemRandom
@@ -135,7 +134,7 @@ class TableAssigner:
         lease = self._translated(partial(self._claim_past, block))
         row = PastShares(self.config, self.nodes, {}).row(lease)
         provisional.watch(WorkerNode._meta.db_table, row)
-        return replace(lease, provisional=provisional)
+        return lease._replace(provisional=provisional)
 
     def renew(self, lease: Lease, now: int) -> Lease:
         """Return ``lease`` with a later end."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from itertools import chain, pairwise
 from random import Random
@@ -370,7 +369,7 @@ class LossIgnored(LogAlone):
 
     def lose(self, process):
         end = process.lease.reserved_until + LEASE
-        process.lease = replace(process.lease, reserved_until=end)
+        process.lease = process.lease._replace(reserved_until=end)
 
 
 class UsedAfterRelease(LogAlone):
@@ -391,7 +390,7 @@ class EndAskedFor(LogAlone):
         super().asks_to_renew(which, now)
         for process in self.those(has_lease):
             end = max(process.lease.reserved_until, now + LEASE)
-            process.lease = replace(process.lease, reserved_until=end)
+            process.lease = process.lease._replace(reserved_until=end)
 
 
 @pytest.mark.django_db  # many steps, none of them committed

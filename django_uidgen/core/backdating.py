@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from django_uidgen.core import fork
 from django_uidgen.core.bounded_lock import BoundedLock
@@ -73,8 +72,7 @@ class Blocks:
         return block * self.shares + share
 
 
-@dataclass(frozen=True, slots=True)
-class PastLease:
+class PastLease(NamedTuple):
     """The sole right to mint a share of the sequence in all ticks of a block, for ever.
 
     ``share`` is the number of the share in its block. A ``provisional`` one was leased

@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from itertools import chain
@@ -519,7 +518,7 @@ class UidGenerator(fork.ForkAware):
         lease = self.assigner.claim(now)
         if lease.begins_after_claim:
             begin = max(lease.reserved_from, self.clock.tick() + 1)
-            lease = replace(lease, reserved_from=begin)
+            lease = lease._replace(reserved_from=begin)
         return lease
 
     def _claim_provisionally(self, state: _State) -> None:
@@ -563,7 +562,7 @@ class UidGenerator(fork.ForkAware):
                 return  # the clock was stepped back, or the generator closed
             state.local.lease = None
             if state.lease is None or state.lease.reserved_until < lease.reserved_until:
-                state.lease = replace(lease, provisional=None)
+                state.lease = lease._replace(provisional=None)
 
     def _renew_if_due(self, state: _State) -> None:
         """Renew early, beside the callers, once half of the lease is over."""

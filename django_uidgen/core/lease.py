@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
 class Provisional(Protocol):
@@ -16,8 +15,7 @@ class Provisional(Protocol):
         """Be told that the transaction was committed. Set by the generator."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """The sole right to mint with ``worker_id`` in ``[reserved_from, reserved_until)``.
 
     ``reserved_from``, ``reserved_until`` and ``renew_from`` are ticks; from

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from types import SimpleNamespace
@@ -869,7 +868,7 @@ def test_claim_that_took_long_begins_behind_it(bench, kind):
 
     def slow(now):
         one.clock.step(3)
-        return replace(claim(now), begins_after_claim=True)
+        return claim(now)._replace(begins_after_claim=True)
 
     one.assigner.claim = slow
     before = one.clock.tick()
