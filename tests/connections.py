@@ -21,3 +21,24 @@ def in_another_connection(work):
     thread.start()
     thread.join()
     return results[0]
+
+
+def in_threads(work, count):
+    """Do ``work`` in threads that start it at once; return results and errors."""
+    results, errors, barrier = [], [], threading.Barrier(count)
+
+    def target():
+        barrier.wait()
+        try:
+            results.append(work())
+        except Exception as error:  # noqa: BLE001 - compared with what is expected
+            errors.append(error)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=target) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results, errors

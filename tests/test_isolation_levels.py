@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import pytest
 from django.db import OperationalError, connection, connections, transaction
@@ -12,7 +12,7 @@ from django.db import OperationalError, connection, connections, transaction
 from django_uidgen import assigners, conf, generators, registry
 from django_uidgen.core.exceptions import WorkerIdUnavailable
 from django_uidgen.models import WorkerNode
-from tests.connections import in_another_connection
+from tests.connections import in_another_connection, in_threads
 from tests.leases import add_lease
 
 pytestmark = [
@@ -65,28 +65,6 @@ def new_generator():
     )
 
 
-def at_once(work):
-    """Do ``work`` in threads that start it together; return results and errors."""
-    barrier = threading.Barrier(CLAIMANTS)
-    results, errors = [], []
-
-    def target():
-        try:
-            barrier.wait()
-            results.extend(work())
-        except Exception as error:  # noqa: BLE001 - compared with none
-            errors.append(error)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=target) for _ in range(CLAIMANTS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results, errors
-
-
 @pytest.mark.parametrize("where", ["own connection", "caller's connection"])
 def test_claims_at_once(level, where):
     """Each gets a worker id, however often the database undoes a transaction."""
@@ -103,9 +81,9 @@ def test_claims_at_once(level, where):
             generator.close()
         return minted
 
-    minted, errors = at_once(work)
+    results, errors = in_threads(work, CLAIMANTS)
     assert errors == []
-    assert len(set(minted)) == CLAIMANTS * ROUNDS * 1000
+    assert len(set(chain.from_iterable(results))) == CLAIMANTS * ROUNDS * 1000
     for worker_id in range(WORKER_IDS):
         nodes = WorkerNode.objects.filter(worker_id=worker_id).order_by("term")
         for one, other in pairwise(nodes):

@@ -12,12 +12,13 @@ from contextlib import suppress
 from itertools import pairwise
 
 import pytest
-from django.db import connection, connections
+from django.db import connection
 
 from django_uidgen import conf, registry, uid, uids
 from django_uidgen.assigners import FixedWorkerIdAssigner
 from django_uidgen.core.exceptions import WorkerIdUnavailable
 from django_uidgen.models import WorkerNode
+from tests.connections import in_threads
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -43,27 +44,6 @@ def _leased(settings):
     registry.generators.reset()
 
 
-def in_threads(work, count=THREADS):
-    """Do ``work`` in threads that start it at once; return results and errors."""
-    results, errors, barrier = [], [], threading.Barrier(count)
-
-    def target():
-        barrier.wait()
-        try:
-            results.append(work())
-        except Exception as error:  # noqa: BLE001 - compared with what is expected
-            errors.append(error)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=target) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results, errors
-
-
 def test_leases_that_end_while_threads_mint():
     """Nothing repeats, each thread sees them ascend, and a row covers each UID."""
 
@@ -74,7 +54,7 @@ def test_leases_that_end_while_threads_mint():
             minted += uids(20)
         return minted
 
-    parts, errors = in_threads(work)
+    parts, errors = in_threads(work, THREADS)
     assert errors == []
     minted = [number for part in parts for number in part]
     assert len(set(minted)) == len(minted) == THREADS * 15 * 21

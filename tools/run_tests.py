@@ -205,11 +205,12 @@ class SideBySide:
         finally:
             # Whatever it left behind holds the other end of the pipe.
             kill_group(process)
+            self._processes.remove(process)
             reader.join()
 
     def kill(self) -> None:
-        """End all commands."""
-        for process in self._processes:
+        """End all commands that still run."""
+        for process in list(self._processes):
             kill_group(process)
 
 
