@@ -29,16 +29,16 @@ run: $(VENV)/.installed-demo  ## the same, but leave the site on
 	$(BIN)/python example_project/demo.py --serve
 
 test: $(VENV)/.installed-test $(MARIADB_EXTRA:%=$(VENV)/.installed-%)  ## run the suite on SQLite and PostgreSQL (and MariaDB, if its URL is set)
-	$(BIN)/python tools/run_tests.py $(if $(COVERAGE),--coverage) --jobs $(JOBS) $(DB) -- $(ARGS)
+	$(BIN)/python -m tools.run_tests $(if $(COVERAGE),--coverage) --jobs $(JOBS) $(DB) -- $(ARGS)
 
 soak: $(VENV)/.installed-test  ## mint for MINUTES amid kills, forks, clock steps and outages, then look for duplicates
-	$(BIN)/python -m soak --minutes $(MINUTES) --processes $(PROCESSES) --hosts $(HOSTS)
+	$(BIN)/python -m verification.soak --minutes $(MINUTES) --processes $(PROCESSES) --hosts $(HOSTS)
 
 servers: $(VENV)/.installed-test $(VENV)/.installed-servers  ## test under the programs that serve projects: gunicorn, uWSGI, Celery ...
-	$(BIN)/python tools/run_tests.py $(or $(DB),postgres) -- --servers tests/servers $(ARGS)
+	$(BIN)/python -m tools.run_tests $(or $(DB),postgres) -- --servers tests/servers $(ARGS)
 
 edges: $(VENV)/.installed-test $(VENV)/.installed-edges  ## test in a real browser, and by the schema; needs Debian's chromium
-	$(BIN)/python tools/run_tests.py $(if $(COVERAGE),--coverage) edges -- --edges tests/edges $(ARGS)
+	$(BIN)/python -m tools.run_tests $(if $(COVERAGE),--coverage) edges -- --edges tests/edges $(ARGS)
 
 coverage: $(VENV)/.installed-test  ## run the suite on the same databases, and show what it did not reach
 	$(BIN)/coverage erase
@@ -47,7 +47,7 @@ coverage: $(VENV)/.installed-test  ## run the suite on the same databases, and s
 	$(BIN)/coverage report
 
 formal:  ## try every order of events of the lease protocol (ARGS=--quick, ARGS=--full)
-	$(PYTHON) -m formal.check $(ARGS)
+	$(PYTHON) -m verification.model.check $(ARGS)
 
 bench: $(VENV)/.installed-bench $(MARIADB_EXTRA:%=$(VENV)/.installed-%)  ## measure beside others, and write docs/performance (ARGS="peers --quick")
 	$(BIN)/python -m benchmarks $(ARGS)

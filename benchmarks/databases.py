@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,8 +17,7 @@ def prepared() -> Iterator[list[str]]:
 
     Give the aliases. Without a URL for it, PostgreSQL is a temporary server.
     """
-    sys.path.insert(0, str(ROOT / "tools"))
-    from temporary_postgres import URL_VARIABLE, temporary_postgres
+    from tools.temporary_postgres import URL_VARIABLE, temporary_postgres
 
     with ExitStack() as stack:
         folder = stack.enter_context(

@@ -71,7 +71,7 @@ def pytest_ignore_collect(collection_path, config: pytest.Config) -> bool | None
 @pytest.fixture
 def movers(transactional_db):
     """Return an app that has no models but those of its migrations."""
-    from tests.movers import Movers, drop
+    from tests.support.movers import Movers, drop
 
     movers = Movers()
     yield movers

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from django_uidgen import generators
 from django_uidgen.models import WorkerNode
-from tests.leases import add_lease, uid_of
+from tests.support.leases import add_lease, uid_of
 
 pytestmark = pytest.mark.django_db
 

@@ -21,8 +21,8 @@ from django_uidgen.backfill import NotFillable, backfill
 from django_uidgen.core.exceptions import MomentOutOfRange, WorkerIdUnavailable
 from django_uidgen.fields import UidField
 from django_uidgen.operations import AddUidField, BackfillUid
-from tests.columns import BIGINT, column
-from tests.movers import LABEL, model
+from tests.support.columns import BIGINT, column
+from tests.support.movers import LABEL, model
 from tests.testapp.models import Event, Parcel
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -681,7 +681,7 @@ def test_command_that_is_killed():
     Parcel.objects.bulk_create([Parcel(name="x", returned_as=None) for _ in range(500)])
     filled = Parcel.objects.filter(returned_as__isnull=False)
     arguments = ["testapp.Parcel", "returned_as", "--batch", "10"]
-    killed = [sys.executable, "-m", "tests.killed_backfill", "30", *arguments]
+    killed = [sys.executable, "-m", "tests.programs.killed_backfill", "30", *arguments]
     assert subprocess.run(killed, check=False).returncode == -signal.SIGKILL
     before = dict(filled.values_list("pk", "returned_as"))
     # The last batch may have been committed or not.

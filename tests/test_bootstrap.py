@@ -23,7 +23,7 @@ from django_uidgen.core.clock import FakeClock
 from django_uidgen.core.exceptions import LeaseLost
 from django_uidgen.core.lease import Lease
 from django_uidgen.models import WorkerNode
-from tests.leases import add_lease
+from tests.support.leases import add_lease
 
 UIDGEN, BEFORE, AFTER = "django_uidgen", "tests.plan.a_before", "tests.plan.z_after"
 

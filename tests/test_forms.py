@@ -13,7 +13,7 @@ from django.utils import translation
 from django_uidgen.core.text import UidText
 from django_uidgen.fields import UidField
 from django_uidgen.forms import UidFormField, UidInput
-from tests.test_field_forms import site
+from tests.fields.test_field_forms import site
 from tests.testapp.models import Parcel
 
 LARGEST = 2**63 - 1

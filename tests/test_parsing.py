@@ -22,7 +22,7 @@ from django_uidgen.core import text as text_module
 from django_uidgen.core.exceptions import InvalidUid
 from django_uidgen.core.layout import MAX_BITS, BitLayout
 from django_uidgen.parsing import to_uid
-from tests.leases import add_lease, uid_of
+from tests.support.leases import add_lease, uid_of
 
 LARGEST = 2**63 - 1
 

@@ -8,7 +8,7 @@ import pytest
 
 from django_uidgen import conf, worker_states
 from django_uidgen.models import WorkerNode
-from tests.leases import add_lease
+from tests.support.leases import add_lease
 
 pytestmark = pytest.mark.django_db
 

@@ -79,15 +79,15 @@ SLOW = [
     "tests/core/test_threads.py",
     "tests/example",
     "tests/test_apps.py",
-    "tests/test_async.py",
+    "tests/scenarios/test_async.py",
     "tests/test_bootstrap.py",
-    "tests/test_command.py",
-    "tests/test_default_auto_field.py",
-    "tests/test_forks.py",
-    "tests/test_merging.py",
+    "tests/management/test_command.py",
+    "tests/fields/test_default_auto_field.py",
+    "tests/scenarios/test_forks.py",
+    "tests/scenarios/test_merging.py",
     "tests/test_moments.py",
-    "tests/test_processes.py",
-    "tests/test_rolled_back_callers.py",
+    "tests/scenarios/test_processes.py",
+    "tests/scenarios/test_rolled_back_callers.py",
 ]
 
 
@@ -141,7 +141,7 @@ def steps(
     if not environment.whole:
         left_out += [f"--ignore={path}" for path in SLOW]
     yield [
-        *[python, "tools/run_tests.py", environment.settings],
+        *[python, "-m", "tools.run_tests", environment.settings],
         *(["--coverage"] if options.coverage and environment.coverage else []),
         *["--", *left_out],
     ]

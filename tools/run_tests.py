@@ -1,6 +1,6 @@
 """Run the suite on each database and add up the results.
 
-    python tools/run_tests.py [--coverage] [--jobs N] [DATABASE ...] [-- PYTEST_ARG ...]
+    python -m tools.run_tests [--coverage] [--jobs N] [DATABASE ...] [-- PYTEST_ARG ...]
 
 A DATABASE is a module of tests.settings: sqlite, postgres, mariadb. With none given it
 runs sqlite and postgres, and mariadb when UIDGEN_TEST_MARIADB_URL is set. postgres runs
@@ -27,7 +27,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple
 from xml.etree import ElementTree as ET
 
-from temporary_postgres import (
+from tools.temporary_postgres import (
     URL_VARIABLE,
     stop_cleanly_on_sigterm,
     temporary_postgres,
@@ -48,11 +48,11 @@ WITHOUT_DATABASE = [
     "tests/test_benchmarks.py",
     "tests/test_conf.py",
     "tests/test_docs.py",
-    "tests/test_formal.py",
+    "tests/verification/test_model.py",
     "tests/test_public_names.py",
-    "tests/test_soak_checker.py",
-    "tests/test_soak_events.py",
-    "tests/test_test_runs.py",
+    "tests/verification/test_soak_checker.py",
+    "tests/verification/test_soak_events.py",
+    "tests/assigners/test_test_runs.py",
 ]
 
 

@@ -1,6 +1,6 @@
 """Run a command beside a PostgreSQL server that ends with it.
 
-    python tools/temporary_postgres.py COMMAND [ARGUMENT ...]
+    python -m tools.temporary_postgres COMMAND [ARGUMENT ...]
 
 The command finds the address in UIDGEN_TEST_POSTGRES_URL. The server listens on a Unix
 socket in a temporary folder only, so it meets no other server's port.

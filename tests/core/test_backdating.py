@@ -20,8 +20,8 @@ from django_uidgen.core.exceptions import (
 )
 from django_uidgen.core.generators import CachedUidGenerator, GeneratorOptions
 from django_uidgen.core.layout import DEFAULT_EPOCH, PRESETS, BitLayout
-from tests.core.memory import MemoryAssigner
 from tests.core.test_fork import forks, in_child
+from tests.support.memory import MemoryAssigner
 
 LAYOUT = BitLayout(41, 4, 7)  # 128 UIDs a millisecond, so 2 for each share
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

@@ -18,7 +18,7 @@ from django_uidgen.core.exceptions import (
 )
 from django_uidgen.core.generators import CachedUidGenerator, DefaultUidGenerator
 from django_uidgen.core.layout import BitLayout
-from tests.core.bench import NOW, Bench, both
+from tests.support.bench import NOW, Bench, both
 
 #: A step back may cost a worker id for as long as it was.
 LAYOUT = BitLayout(41, 6, 6)

@@ -22,7 +22,7 @@ from django_uidgen.core import fork
 from django_uidgen.core.fork import ForkAware, ForkGuard, ProcessLock, hooks
 from django_uidgen.core.generators import CachedUidGenerator, DefaultUidGenerator
 from django_uidgen.core.layout import BitLayout
-from tests.core.memory import MemoryAssigner
+from tests.support.memory import MemoryAssigner
 
 LAYOUT = BitLayout.preset("snowflake")
 

@@ -33,8 +33,8 @@ from django_uidgen.core.generators import (
 )
 from django_uidgen.core.layout import BitLayout
 from django_uidgen.core.sequence import Sequence
-from tests.core.bench import LAYOUT, NOW, both
-from tests.core.memory import MemoryAssigner
+from tests.support.bench import LAYOUT, NOW, both
+from tests.support.memory import MemoryAssigner
 
 
 @both
@@ -572,7 +572,7 @@ def test_interruptions_at_any_line(kind):
         if not name.startswith("COVERAGE")
     }
     done = subprocess.run(
-        [sys.executable, "-m", "tests.core.interruptions", kind.__name__],
+        [sys.executable, "-m", "tests.programs.interruptions", kind.__name__],
         env=environ,
         capture_output=True,
         text=True,

@@ -46,7 +46,7 @@ def test_core_works_without_django():
             "import sys; sys.modules['django'] = None\n"
             "from django_uidgen.core.generators import CachedUidGenerator\n"
             "from django_uidgen.core.layout import BitLayout\n"
-            "from tests.core.memory import MemoryAssigner\n"
+            "from tests.support.memory import MemoryAssigner\n"
             "layout = BitLayout.preset('snowflake')\n"
             "print(CachedUidGenerator(layout, MemoryAssigner(layout)).uid())"
         )

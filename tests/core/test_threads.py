@@ -19,8 +19,8 @@ from django_uidgen.core.exceptions import LeaseLost
 from django_uidgen.core.generators import CachedUidGenerator, GeneratorOptions
 from django_uidgen.core.layout import BitLayout
 from django_uidgen.core.ring_buffer import RingBuffer
-from tests.core.bench import both
-from tests.core.memory import MemoryAssigner
+from tests.support.bench import both
+from tests.support.memory import MemoryAssigner
 
 #: Sixteen UIDs a millisecond: ticks, and with them leases, pass fast.
 LAYOUT = BitLayout(41, 10, 4)

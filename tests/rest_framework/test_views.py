@@ -20,7 +20,7 @@ from django_uidgen import generators, parse
 from django_uidgen.models import WorkerNode
 from django_uidgen.rest_framework.pagination import WorkerPagination, bounded
 from django_uidgen.rest_framework.serializers import COUNT_RULE
-from tests.leases import add_lease, uid_of
+from tests.support.leases import add_lease, uid_of
 
 pytestmark = pytest.mark.django_db
 

@@ -1,0 +1,1 @@
+"""Tests of where worker ids come from."""

@@ -1,8 +1,0 @@
-"""What a fork server imports before it forks: a module that mints."""
-
-from __future__ import annotations
-
-from tests.forker import begin, mint
-
-begin()
-mint("preloaded")

@@ -1,0 +1,1 @@
+"""Tests of what befalls a project: forks, clocks, outages, crashes, moves."""

@@ -1,0 +1,212 @@
+"""A database server that takes connections and statements, and does not answer."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from contextlib import contextmanager
+
+import pytest
+from django.db import OperationalError, connections, transaction
+
+from django_uidgen import databases
+from django_uidgen.core.exceptions import UidError
+from django_uidgen.models import WorkerNode
+from tests.scenarios.outages.conftest import (
+    ALIAS,
+    COMMIT,
+    ON_SERVER,
+    USES_DATABASE,
+    wait_until,
+)
+from tests.scenarios.outages.proxy import LateRequest
+
+pytestmark = [USES_DATABASE, ON_SERVER, pytest.mark.usefixtures("by_proxy")]
+
+#: Told to callers that were kept waiting, for the database or for another thread.
+TOO_LONG = r"MAX_WAIT = 0\.3 s"
+
+
+def our_threads():
+    """Return how many threads of ours wait for a database."""
+    names = [thread.name for thread in threading.enumerate()]
+    return names.count("django_uidgen-lease")
+
+
+@contextmanager
+def autocommit():
+    """A caller whose connection is open, as in most requests."""
+    connections[ALIAS].ensure_connection()
+    yield
+
+
+@contextmanager
+def in_atomic():
+    """A caller in a transaction."""
+    with transaction.atomic(using=ALIAS):
+        connections[ALIAS].cursor().execute("SELECT 1")
+        yield
+
+
+@contextmanager
+def no_connection():
+    """A caller that has not used the database yet."""
+    connections[ALIAS].close()
+    yield
+
+
+@pytest.mark.parametrize("caller", [no_connection, autocommit, in_atomic])
+@pytest.mark.parametrize("lease", ["none yet", "ended"])
+def test_callers_are_told(start, proxy, caller, lease):
+    """After MAX_WAIT. The database gets one connection of ours, not one of each."""
+    process = start(MAX_WAIT=0.3)
+    if lease == "ended":
+        process.mint_soon()
+        process.move(65)
+    with caller():
+        proxy.stall()
+        errors, threads = [], []
+        for _ in range(4):
+            try:
+                process.mint()
+            except UidError as error:
+                errors.append(str(error))
+            threads.append(our_threads())
+        proxy.resume()
+        process.mint_soon()
+    assert re.search(TOO_LONG, errors[0])
+    assert len(errors) == 4
+    assert max(threads) <= 1
+    assert our_threads() == 0
+
+
+def test_event_loop_is_not_blocked(start, proxy):
+    """Only the task that mints waits."""
+    process = start(MAX_WAIT=0.3)
+    proxy.stall()
+
+    async def others_run():
+        mint = asyncio.create_task(process.generator.auid())
+        turns = 0
+        while not mint.done():
+            await asyncio.sleep(0.01)
+            turns += 1
+        with pytest.raises(UidError, match=TOO_LONG):
+            await mint
+        return turns
+
+    assert asyncio.run(others_run()) > 3
+    proxy.resume()
+    process.mint_soon()
+
+
+def test_many_threads_are_told(start, proxy):
+    """They wait side by side, not one after another, with one connection of ours."""
+    process = start(MAX_WAIT=0.3)
+    proxy.stall()
+    results, most = [], []
+
+    def mint():
+        try:
+            results.append(process.generator.uid())
+        except UidError as error:
+            results.append(str(error))
+            most.append(our_threads())
+
+    threads = [threading.Thread(target=mint) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 16
+    assert all("MAX_WAIT = 0.3 s" in result for result in results), results
+    assert max(most) <= 1
+    proxy.resume()
+    process.mint_soon()
+
+
+@pytest.mark.parametrize("statement", [b"INSERT", COMMIT])
+def test_late_claim_is_used(start, proxy, statement):
+    """What the server carried out after the caller was told is the next one's lease."""
+    process = start(MAX_WAIT=0.3)
+    late = proxy.inject(LateRequest(statement))
+    for _ in range(2):
+        with pytest.raises(UidError, match=TOO_LONG):
+            process.mint()
+    assert late.happened.is_set()
+    late.go_on.set()
+    wait_until(lambda: our_threads() == 0, "the late claim")
+    process.mint_soon()
+    assert [node.pk for node in WorkerNode.objects.all()] == [process.lease.key]
+
+
+def test_late_claim_of_a_future(start, proxy):
+    """The clock was put right meanwhile: nobody waits for the time of that lease."""
+    process = start(MAX_WAIT=0.3, MAX_CLOCK_SKEW=None)
+    process.clock.moved = 3600
+    late = proxy.inject(LateRequest(COMMIT))
+    with pytest.raises(UidError, match=TOO_LONG):
+        process.mint()
+    late.go_on.set()
+    wait_until(lambda: our_threads() == 0, "the late claim")
+    process.clock.moved = 0
+    process.mint_soon()
+    given_back, used = WorkerNode.objects.order_by("pk")
+    assert given_back.reserved_until == given_back.reserved_from
+    assert used.pk == process.lease.key
+    assert abs(process.clock.seconds_until(used.reserved_from)) < 60
+
+
+def test_late_renewal_is_harmless(start, proxy, caplog):
+    """Minting goes on meanwhile, and the next renewal finds what it needs."""
+    process = start(MAX_WAIT=0.3)
+    process.mint_soon()
+    known = process.lease
+    late = proxy.inject(LateRequest(b"UPDATE"))
+    process.move(31)
+    process.mint()
+    wait_until(lambda: "no answer within MAX_WAIT" in caplog.text, "the warning")
+    process.mint()
+    late.go_on.set()
+    wait_until(lambda: our_threads() == 0, "the late renewal")
+    wait_until(lambda: process.renewal_has_ended, "the end of the first try")
+    assert (
+        process.row.reserved_until
+        > process.lease.reserved_until
+        == known.reserved_until
+    )
+    process.move(25)
+    process.mint_until_renewed(known)
+    assert process.row.reserved_until >= process.lease.reserved_until
+
+
+def test_connection_that_died_without_a_word(start, proxy, monkeypatch):
+    """What waits on it is taken for lost after a while, and another is tried."""
+    monkeypatch.setattr("django_uidgen.assigners._LOST_AFTER", 1.0)
+    process = start(MAX_WAIT=0.3)
+    late = proxy.inject(LateRequest(b"INSERT"))
+    with pytest.raises(UidError, match=TOO_LONG):
+        process.mint()
+    assert late.happened.is_set()
+    proxy.strand()
+    assert our_threads() == 1
+
+    process.mint_soon()
+    assert our_threads() == 1
+    late.go_on.set()
+    proxy.stop()
+    proxy.start()
+    wait_until(lambda: our_threads() == 0, "the end of what was lost")
+    assert WorkerNode.objects.count() == 1
+
+
+def test_connection_is_not_waited_for_without_end(proxy):
+    """Where no thread can be left behind, the driver gives up: at exit, say."""
+    proxy.stall()
+
+    def connect():
+        connections[ALIAS].ensure_connection()
+
+    with pytest.raises(OperationalError):
+        databases._with_own_connection(ALIAS, connect, timeout=1)

@@ -1,0 +1,1 @@
+"""What looks for a duplicate by other means than tests: a model, and a soak."""
