@@ -17,7 +17,7 @@ def prepared() -> Iterator[list[str]]:
 
     Give the aliases. Without a URL for it, PostgreSQL is a temporary server.
     """
-    from tools.temporary_postgres import URL_VARIABLE, temporary_postgres
+    from tools.postgres import URL_VARIABLE, temporary_postgres
 
     with ExitStack() as stack:
         folder = stack.enter_context(

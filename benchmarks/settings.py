@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tests.settings.base import RUN, server_databases
+from tools.databases import RUN, server_databases
 
 SECRET_KEY = "not a secret: for benchmarks only"
 USE_TZ = True

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
-#: Where distributions put the library of their package "faketime". Not the one for
-#: threads, whose lock a fork in C may find held.
-FAKETIME = [
-    "usr/lib/*/faketime/libfaketime.so.1",
-    "usr/lib/faketime/libfaketime.so.1",
-    "usr/lib64/faketime/libfaketime.so.1",
-    "usr/local/lib/faketime/libfaketime.so.1",
+#: Where distributions put the libraries of their package "faketime".
+FOLDERS = [
+    "usr/lib/*/faketime",
+    "usr/lib/faketime",
+    "usr/lib64/faketime",
+    "usr/local/lib/faketime",
 ]
+
+#: The library for threads, and the one without their lock, which a fork in C may find
+#: held.
+FOR_THREADS, FOR_FORKS = "libfaketimeMT.so.1", "libfaketime.so.1"
 
 #: The furthest that a clock is off, in seconds.
 FURTHEST = 3600.0
@@ -22,9 +26,9 @@ FURTHEST = 3600.0
 NETWORK = "10.77"
 
 
-def faketime_library() -> str | None:
+def faketime_library(name: str = FOR_THREADS) -> str | None:
     """Return the path of libfaketime, or None where it is not installed."""
-    found = [path for pattern in FAKETIME for path in Path("/").glob(pattern)]
+    found = [path for folder in FOLDERS for path in Path("/").glob(f"{folder}/{name}")]
     return str(found[0]) if found else None
 
 
@@ -38,6 +42,52 @@ def networks_are_permitted() -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+class Clock:
+    """The clock of a host. Its processes see it by way of libfaketime."""
+
+    def __init__(
+        self,
+        path: Path,
+        offset: float = 0.0,
+        *,
+        rate: float = 1.0,
+        library: str = FOR_THREADS,
+    ) -> None:
+        """Keep the time in the file ``path``."""
+        self._path = path
+        self._rate = rate
+        self._library = library
+        self.set(offset)
+
+    def set(self, offset: float) -> None:
+        """Let the clock be so many seconds ahead, at once."""
+        self.offset = offset
+        rate = "" if self._rate == 1.0 else f" x{self._rate}"
+        new = self._path.with_suffix(".new")
+        new.write_text(f"{offset:+.6f}{rate}")
+        # In one step: the processes read the file at each look at their clock.
+        new.replace(self._path)
+
+    def step(self, seconds: float) -> None:
+        """Move the clock by so many seconds."""
+        self.set(self.offset + seconds)
+
+    def show(self, moment: int) -> None:
+        """Let the clock show ``moment``, in nanoseconds since 1970, and go on."""
+        self.set((moment - time.time_ns()) / 1e9)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return what lets a process see this clock."""
+        return {
+            "LD_PRELOAD": str(faketime_library(self._library)),
+            "FAKETIME_TIMESTAMP_FILE": str(self._path),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "NO_FAKE_STAT": "1",
+        }
+
+
 class Host:
     """A host without a network of its own: processes with the same clock."""
 
@@ -47,27 +97,11 @@ class Host:
         self.server = "127.0.0.1"
         #: What a command line begins with, to be run on this host.
         self.enter: list[str] = []
-        self._clock = folder / f"clock-{number}"
-        self.offset = 0.0
+        self.clock = Clock(folder / f"clock-{number}", library=FOR_FORKS)
 
     def set_clock(self, offset: float) -> None:
-        """Let the clock be so many seconds ahead, at once."""
-        self.offset = max(-FURTHEST, min(FURTHEST, offset))
-        new = self._clock.with_suffix(".new")
-        new.write_text(f"{self.offset:+.6f}")
-        # In one step: the processes read the file at each look at their clock.
-        new.replace(self._clock)
-
-    @property
-    def clock_environment(self) -> dict[str, str]:
-        """Return what lets a process see this clock."""
-        return {
-            "LD_PRELOAD": str(faketime_library()),
-            "FAKETIME_TIMESTAMP_FILE": str(self._clock),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "NO_FAKE_STAT": "1",
-        }
+        """Let the clock be so many seconds ahead, but no more than FURTHEST."""
+        self.clock.set(max(-FURTHEST, min(FURTHEST, offset)))
 
     def cut(self) -> bool:
         """Cut the network, if there is one of this host."""

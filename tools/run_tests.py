@@ -27,7 +27,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple
 from xml.etree import ElementTree as ET
 
-from tools.temporary_postgres import (
+from tools.postgres import (
     URL_VARIABLE,
     stop_cleanly_on_sigterm,
     temporary_postgres,

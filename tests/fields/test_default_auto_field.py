@@ -20,6 +20,7 @@ from django_uidgen.fields import UidAutoField, UidField
 from django_uidgen.models import WorkerNode
 from tests.support.columns import BIGINT
 from tests.testapp.models import Invoice, Order, Parcel, Tag, Ticket
+from tools.databases import RUN
 
 UID = "django_uidgen.fields.UidAutoField"
 BIG = "django.db.models.BigAutoField"
@@ -31,7 +32,7 @@ BIG = "django.db.models.BigAutoField"
 @pytest.fixture
 def project(django_db_blocker, tmp_path):
     """Run the project of the suite on an empty database of its own."""
-    run_name = f"{os.environ['UIDGEN_TEST_RUN']}_whole"
+    run_name = f"{RUN}_whole"
     database = connection.ops.quote_name(f"test_uidgen_{run_name}")
 
     def run(part):
@@ -39,6 +40,7 @@ def project(django_db_blocker, tmp_path):
             [sys.executable, "-W", "error", "-m", "tests.programs.whole_project", part],
             env={
                 **os.environ,
+                "PYTEST_XDIST_WORKER": "",
                 "UIDGEN_TEST_RUN": run_name,
                 "UIDGEN_TEST_SQLITE_FOLDER": str(tmp_path),
             },

@@ -20,9 +20,9 @@ from tests.support.hosts import (
     assert_true,
     await_true,
     breaks,
-    faketime_library,
     generators,
 )
+from tools.hosts import faketime_library
 
 pytestmark = [pytest.mark.stress, pytest.mark.django_db(transaction=True)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.settings.base import *  # noqa: F403
-from tests.settings.base import server_databases
+from tools.databases import server_databases
 
 DATABASES = server_databases("django.db.backends.mysql", "UIDGEN_TEST_MARIADB_URL")
 for _database in DATABASES.values():

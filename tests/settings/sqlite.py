@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from tests.settings.base import *  # noqa: F403
-from tests.settings.base import named
+from tools.databases import WORKER, named
 
 FOLDER_VARIABLE = "UIDGEN_TEST_SQLITE_FOLDER"
 
@@ -25,7 +25,8 @@ if FOLDER_VARIABLE not in os.environ:
     os.environ[FOLDER_VARIABLE] = tempfile.mkdtemp(prefix="uidgen-sqlite-")
     atexit.register(_remove, os.environ[FOLDER_VARIABLE], os.getpid())
 
-_folder = Path(os.environ[FOLDER_VARIABLE])
+_folder = Path(os.environ[FOLDER_VARIABLE], WORKER)
+_folder.mkdir(exist_ok=True)
 _sqlite = {
     "ENGINE": "django.db.backends.sqlite3",
     # Writers wait for each other; on a busy machine, longer than the default of 5 s.

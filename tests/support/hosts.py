@@ -17,18 +17,10 @@ from typing import Any, NamedTuple, Self
 from django_uidgen import conf
 from django_uidgen.models import WorkerNode
 from tests.programs.host import GENERATORS
-from tools.hosts import tidy_up_after
+from tools.hosts import Clock, tidy_up_after
 
 #: Seconds that a test waits for what must come. Far more than it takes.
 PATIENCE = 120
-
-#: Where distributions put the library of their package "faketime".
-_FAKETIME = [
-    "usr/lib/*/faketime/libfaketimeMT.so.1",
-    "usr/lib/faketime/libfaketimeMT.so.1",
-    "usr/lib64/faketime/libfaketimeMT.so.1",
-    "usr/local/lib/faketime/libfaketimeMT.so.1",
-]
 
 #: How each generator class is called here.
 KINDS = {"cached": "CachedUidGenerator", "exact": "DefaultUidGenerator"}
@@ -58,12 +50,6 @@ class Refused(Exception):
         self.name = name
 
 
-def faketime_library() -> str | None:
-    """Return the path of libfaketime, or None where it is not installed."""
-    found = [path for pattern in _FAKETIME for path in Path("/").glob(pattern)]
-    return str(found[0]) if found else None
-
-
 def generators(
     aliases: Iterable[str] = ("",), worker_ids: tuple[int, int] = (0, 1023), **options
 ) -> dict[str, Any]:
@@ -80,47 +66,11 @@ def generators(
     }
 
 
-class HostClock:
-    """The clock of a host. Its processes see it by way of libfaketime."""
-
-    def __init__(self, path: Path, offset: float, rate: float) -> None:
-        self._path = path
-        self._rate = rate
-        self.set(offset)
-
-    def set(self, offset: float) -> None:
-        """Let the clock be so many seconds ahead, at once."""
-        self.offset = offset
-        rate = "" if self._rate == 1.0 else f" x{self._rate}"
-        new = self._path.with_suffix(".new")
-        new.write_text(f"{offset:+.6f}{rate}")
-        # In one step: the processes read the file at each look at their clock.
-        new.replace(self._path)
-
-    def step(self, seconds: float) -> None:
-        """Move the clock by so many seconds."""
-        self.set(self.offset + seconds)
-
-    def show(self, moment: int) -> None:
-        """Let the clock show ``moment``, in nanoseconds since 1970, and go on."""
-        self.set((moment - time.time_ns()) / 1e9)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Return what lets a process see this clock."""
-        return {
-            "LD_PRELOAD": str(faketime_library()),
-            "FAKETIME_TIMESTAMP_FILE": str(self._path),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
-
-
 class Host:
     """A process under command. See ``tests.programs.host`` for the commands."""
 
     def __init__(
-        self, settings_module: str, uidgen: dict[str, Any], clock: HostClock | None
+        self, settings_module: str, uidgen: dict[str, Any], clock: Clock | None
     ) -> None:
         self.clock = clock
         #: What the library warned of.
@@ -255,7 +205,7 @@ class Hosts:
         clock = None
         if offset is not None:
             path = self._folder / f"clock-{len(self._all)}"
-            clock = HostClock(path, offset, rate)
+            clock = Clock(path, offset, rate=rate)
         self._all.append(Host(self._settings_module, uidgen, clock))
         return self._all[-1]
 

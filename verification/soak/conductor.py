@@ -23,12 +23,14 @@ from typing import TYPE_CHECKING, NoReturn
 import psycopg
 
 from tools import hosts
-from verification.soak.server import PORT, Server, stop_cleanly_on_sigterm
+from tools.postgres import CRASH_SAFE, Server, stop_cleanly_on_sigterm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parents[2]
+
+PORT = 54329
 
 #: How often things happen, on average, in seconds.
 KILL_INTERVAL = 2.5
@@ -162,7 +164,7 @@ class Processes:
     def launch(self, host: hosts.Host) -> None:
         """Start one on ``host``."""
         variables = {
-            **host.clock_environment,
+            **host.clock.environment,
             "DJANGO_SETTINGS_MODULE": "verification.soak.settings",
             "UIDGEN_SOAK_HOST": host.server,
             "UIDGEN_SOAK_PORT": str(PORT),
@@ -300,10 +302,13 @@ class Conductor:
         #: For how many seconds each host was refused on end.
         self.starving: Counter[str] = Counter()
         networked = arguments.networks
+        addresses = "*" if networked else "127.0.0.1"
+        data = folder / "postgres"
+        data.mkdir()
         self.server = Server(
-            folder / "postgres",
-            "*" if networked else "127.0.0.1",
-            [f"{hosts.NETWORK}.0.0/16"] if networked else [],
+            data,
+            [*CRASH_SAFE, f"port={PORT}", f"listen_addresses={addresses}"],
+            networks=[f"{hosts.NETWORK}.0.0/16"] if networked else [],
         )
         kind = hosts.NetworkedHost if networked else hosts.Host
         self.hosts = [kind(number, folder) for number in range(1, arguments.hosts + 1)]
@@ -359,14 +364,14 @@ class Conductor:
         self._step_clock(random.choice(self.hosts), random.choice([-1, 1]) * seconds)
 
     def _step_clock(self, host: hosts.Host, seconds: float) -> None:
-        before = host.offset
+        before = host.clock.offset
         host.set_clock(before + seconds)
         # At the furthest that a clock may be off, a step may be none.
-        self.counts["clock steps"] += host.offset != before
+        self.counts["clock steps"] += host.clock.offset != before
 
     def _help_the_starving(self) -> None:
         """Set a clock on to where others are, if its host gets no worker id."""
-        furthest = max(host.offset for host in self.hosts)
+        furthest = max(host.clock.offset for host in self.hosts)
         for host in self.hosts:
             if not self.events.starved.pop(host.name, 0):
                 self.starving[host.name] = 0
@@ -374,7 +379,9 @@ class Conductor:
             self.starving[host.name] += 1
             if self.starving[host.name] >= STARVING:
                 self.starving[host.name] = 0
-                self._step_clock(host, furthest - host.offset + random.uniform(0, 5))
+                self._step_clock(
+                    host, furthest - host.clock.offset + random.uniform(0, 5)
+                )
         self.agenda.after(1, self._help_the_starving)
 
     def _cut(self) -> None:
@@ -514,7 +521,7 @@ def go_inside() -> NoReturn:
 def main() -> int:
     """Soak, and return the exit status."""
     arguments = parse_arguments()
-    if not hosts.faketime_library():
+    if not hosts.faketime_library(hosts.FOR_FORKS):
         print("The soak steps clocks with libfaketime, which is not installed.")
         print("On Debian and Ubuntu: apt-get install faketime")
         return 1

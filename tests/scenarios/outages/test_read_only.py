@@ -17,8 +17,8 @@ from tests.scenarios.outages.conftest import (
     VENDOR,
     wait_until,
 )
-from tests.settings.base import RUN
 from tests.support.leases import NOW
+from tools.databases import RUN
 
 pytestmark = USES_DATABASE
 

