@@ -1,23 +1,27 @@
 # `make help` lists the targets. All of them work in a virtual environment, which is made
-# on first use, with the newest supported Python that tools/find-python finds.
+# on first use, with the newest supported Python on PATH or among pyenv's versions.
 # Another one: make test PYTHON=/path/to/python VENV=.venv-other
 
 VENV ?= .venv
-PYTHON ?= $(shell tools/find-python)
+# Each candidate is run: a shim of pyenv may stand for a version that is not selected.
+PYTHON ?= $(shell for version in 3.13 3.12 3.11 3; do \
+	for python in python$$version $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python; do \
+	$$python -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11); \
+	print(sys.executable)' 2>/dev/null && exit; done; done)
 BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The databases of `make test`, and arguments for pytest: make test DB=sqlite ARGS="-k lease"
 DB ?=
 ARGS ?=
-# How many databases at a time.
-JOBS ?= 1
+# Of the whole suite: processes for each database.
+WORKERS ?= 2
 # Of `make soak`.
 MINUTES ?= 30
 PROCESSES ?= 8
 HOSTS ?= 4
 MARIADB_EXTRA = $(if $(UIDGEN_TEST_MARIADB_URL),mariadb)
 
-.PHONY: help demo run test soak servers edges bench speed coverage formal lint format types docs check matrix wheel clean
+.PHONY: help demo run test large soak servers edges bench speed coverage formal lint format types docs check matrix wheel clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
@@ -29,13 +33,16 @@ run: $(VENV)/.installed-demo  ## the same, but leave the site on
 	$(BIN)/python example_project/demo.py --serve
 
 test: $(VENV)/.installed-test $(MARIADB_EXTRA:%=$(VENV)/.installed-%)  ## run the suite on SQLite and PostgreSQL (and MariaDB, if its URL is set)
-	$(BIN)/python -m tools.run_tests $(if $(COVERAGE),--coverage) --jobs $(JOBS) $(DB) -- $(ARGS)
+	$(BIN)/python -m tools.run_tests $(if $(COVERAGE),--coverage) $(if $(ARGS),,--workers $(WORKERS)) $(DB) -- $(ARGS)
 
 soak: $(VENV)/.installed-test  ## mint for MINUTES amid kills, forks, clock steps and outages, then look for duplicates
 	$(BIN)/python -m verification.soak --minutes $(MINUTES) --processes $(PROCESSES) --hosts $(HOSTS)
 
 servers: $(VENV)/.installed-test $(VENV)/.installed-servers  ## test under the programs that serve projects: gunicorn, uWSGI, Celery ...
 	$(BIN)/python -m tools.run_tests $(or $(DB),postgres) -- --servers tests/servers $(ARGS)
+
+large: $(VENV)/.installed-test  ## move a million rows to UID keys, on PostgreSQL
+	$(BIN)/python -m tools.run_tests postgres -- -m large tests/scenarios $(ARGS)
 
 edges: $(VENV)/.installed-test $(VENV)/.installed-edges  ## test in a real browser, and by the schema; needs Debian's chromium
 	$(BIN)/python -m tools.run_tests $(if $(COVERAGE),--coverage) edges -- --edges tests/edges $(ARGS)
@@ -81,12 +88,12 @@ wheel: $(VENV)/.installed-lint  ## build the sdist and the wheel, and try the wh
 	$(BIN)/python -m build --quiet
 	$(BIN)/python tools/check_wheel.py
 
-matrix: wheel  ## run the suite against the wheel, with each Python and each Django
-	$(BIN)/python tools/matrix.py $(if $(COVERAGE),--coverage) $(if $(STRESS),--stress) $(ENVS)
+matrix: wheel $(VENV)/.installed-matrix  ## run the suite against the wheel, with each Python and each Django
+	$(BIN)/nox $(if $(ENVS),-s $(ENVS)) -- $(COVERAGE:%=--coverage) $(STRESS:%=--stress)
 
 clean:  ## remove all that was made here
 	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* htmlcov
-	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .nox .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 # A stamp for each extra: it is installed again when the metadata has changed.
 $(VENV)/.installed-%: setup.cfg pyproject.toml | $(VENV)/.made
@@ -94,6 +101,6 @@ $(VENV)/.installed-%: setup.cfg pyproject.toml | $(VENV)/.made
 	@touch $@
 
 $(VENV)/.made:
-	@test -n "$(PYTHON)"
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or later (with venv) was found."; false; }
 	$(PYTHON) -m venv $(VENV)
 	@touch $@

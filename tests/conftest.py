@@ -39,6 +39,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[STDERR] = os.dup(2)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that no worker is left with it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("stress") is None)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings_xdist_suffix() -> None:
+    """Leave the names of the databases alone: ``tools.databases`` has them by worker.
+
+    The processes that tests start find them by the same rule.
+    """
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_exception_interact(node) -> None:
     """Watch over the end of a test that failed, too.

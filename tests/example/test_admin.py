@@ -14,18 +14,14 @@ from live.models import (
     Stream,
 )
 
-from tests.example.samples import RECORDED, deliver
-
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("config.urls")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.urls("config.urls"),
+    pytest.mark.usefixtures("recorded"),
+]
 
 MODELS = [Stream, Connection, PublishSession, PlaySession, HlsSegment, Recording]
 every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
-
-
-@pytest.fixture(autouse=True)
-def recorded(db):
-    """The recorded callbacks, stored."""
-    deliver(RECORDED)
 
 
 def address(model, page: str, *args) -> str:

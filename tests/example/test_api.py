@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from live.models import HlsSegment, PlaySession, PublishSession, Recording, Stream
 
 from django_uidgen import parse
-from tests.example.samples import RECORDED, deliver
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("config.urls")]
 
@@ -40,12 +39,6 @@ def visitor(django_user_model) -> Client:
     client = Client()
     client.force_login(django_user_model.objects.create_user("ada"))
     return client
-
-
-@pytest.fixture
-def recorded(db):
-    """The recorded callbacks, stored."""
-    deliver(RECORDED)
 
 
 @every_endpoint
