@@ -27,7 +27,8 @@ def make(settings):
     """Make an assigner of the given class and settings."""
 
     def assigner(kind="Leased", alias="default", worker_ids=(0, 3), **values):
-        options = {"LEASE": 10, **values.pop("OPTIONS", {})}
+        # On a busy machine a claim may take longer than the default MAX_WAIT.
+        options = {"LEASE": 10, "MAX_WAIT": 60, **values.pop("OPTIONS", {})}
         path = f"django_uidgen.assigners.{kind}WorkerIdAssigner"
         settings.UIDGEN = {
             alias: {
