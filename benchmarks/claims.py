@@ -122,7 +122,7 @@ class History:
 
         On the connection that is there, so that the statements are what is measured.
         """
-        assigner: Any = self.config.assigner(self.config)
+        assigner: Any = self.config.assigner.from_config(self.config)
         assigner.database = self.alias
         now = self.config.layout.tick_at(_now())
         begin = time.perf_counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 
+from django_uidgen.core.assigner import WorkerIdAssigner
 from django_uidgen.core.generators import (
     CachedUidGenerator,
     DefaultUidGenerator,
@@ -20,10 +21,8 @@ BAIDU = BitLayout.preset("baidu")
 UNBOUNDED = GeneratorOptions(max_lead=None, max_age=None)
 
 
-class EndlessAssigner:
+class EndlessAssigner(WorkerIdAssigner):
     """Worker ids that are given once, with no end to the lease."""
-
-    single_writer = False
 
     def __init__(self, layout: BitLayout) -> None:
         self._end = layout.max_tick + 1
@@ -32,17 +31,6 @@ class EndlessAssigner:
     def claim(self, now: int) -> Lease:
         """Return the next worker id."""
         return Lease(next(self._worker_ids), now, self._end, self._end)
-
-    def renew(self, lease: Lease, now: int) -> Lease:
-        """Return ``lease``: it has no end."""
-        return lease
-
-    def release(self, lease: Lease, next_tick: int) -> None:
-        """Do nothing: no worker id is used again."""
-
-    def must_be_provisional(self) -> bool:
-        """Return False: there is no transaction."""
-        return False
 
 
 def cached(

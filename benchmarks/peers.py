@@ -97,10 +97,9 @@ def from_stock() -> Measure:
 
     def measure() -> float:
         generator.uid()
-        state: Any = generator._state
-        with state.lock:
-            runs, _ = generator._mint(state, CALLS)
-            state.buffer.fill(runs)
+        stock: Any = generator._own_stock()
+        with stock.generation.lock:
+            stock.buffer.fill(stock.generation.mint(CALLS).runs)
         return timed()
 
     timed = calls(generator.uid, CALLS)

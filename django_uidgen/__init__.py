@@ -48,6 +48,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = import_module(f"{__name__}.{_HOMES[name] or name}")
     value = getattr(home, name) if _HOMES[name] else home
+    # Two threads at once store the same value; the import system has locks of its own.
     globals()[name] = value
     return value
 

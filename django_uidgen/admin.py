@@ -1,4 +1,4 @@
-"""The worker table in the admin, to look at: only leases themselves may change it."""
+"""The worker table in the admin, read-only."""
 
 from __future__ import annotations
 
@@ -12,9 +12,15 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext_lazy as _
 
-from django_uidgen import worker_states
+from django_uidgen import conf
 from django_uidgen.core.exceptions import InvalidUid
-from django_uidgen.models import WorkerNode, WorkerNodeQuerySet
+from django_uidgen.models import (
+    LISTED_COLUMNS,
+    SHOWN_COLUMNS,
+    LeaseState,
+    WorkerNode,
+    WorkerNodeQuerySet,
+)
 from django_uidgen.parsing import to_uid
 
 if TYPE_CHECKING:
@@ -24,27 +30,27 @@ else:
 
 
 class StateFilter(admin.SimpleListFilter):
-    """Live, free or sealed, worked out by the database."""
+    """Filter leases by state: live, free or sealed."""
 
     title = _("state")
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         """Return the states."""
-        return [("live", _("live")), ("free", _("free")), ("sealed", _("sealed"))]
+        return LeaseState.choices
 
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[WorkerNode]
     ) -> QuerySet[WorkerNode]:
-        """Keep the leases in the state that was chosen."""
+        """Return the leases in the selected state."""
         state = self.value()
-        if state not in worker_states.STATES:
+        if state not in LeaseState.values:
             return queryset
-        return queryset.filter(worker_states.in_state(state))
+        return cast(WorkerNodeQuerySet, queryset).in_state(state)
 
 
 class DatabaseFilter(admin.SimpleListFilter):
-    """One database at a time. Shown only where generators use several."""
+    """Select one database. Shown only if generators use several."""
 
     title = _("database")
     parameter_name = "database"
@@ -55,7 +61,7 @@ class DatabaseFilter(admin.SimpleListFilter):
         return [(name, name) for name in databases] if len(databases) > 1 else []
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        """Return the databases without the choice "All", which no query could give."""
+        """Return the databases, without "All": one query reads one database."""
         shown = changelist.root_queryset.db
         for name, title in self.lookup_choices:
             query = changelist.get_query_string({self.parameter_name: str(name)})
@@ -64,57 +70,26 @@ class DatabaseFilter(admin.SimpleListFilter):
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[WorkerNode]
     ) -> QuerySet[WorkerNode]:
-        """Return ``queryset``: the admin has chosen its database already."""
+        """Return ``queryset``, whose database ``get_queryset()`` has selected."""
         return queryset
 
 
 def _databases() -> list[str]:
-    """Return the databases of all generators, that of "default" first."""
-    return list(dict.fromkeys(c.database for c in worker_states.configured()))
+    """Return the databases of all generators, first that of "default"."""
+    return list(dict.fromkeys(c.database for c in conf.valid_configs()))
 
 
 def _wanted_database(request: HttpRequest) -> str | None:
-    """Return what the list was filtered by, on the page of one lease too."""
+    """Return the database in the address, of a list or of the page of a lease."""
     filters = QueryDict(request.GET.get("_changelist_filters", ""))
     return request.GET.get("database") or filters.get("database")
 
 
-#: All there is to see of a lease.
-_FIELDS = (
-    "generator",
-    "worker_id",
-    "term",
-    "state",
-    "host_name",
-    "process_id",
-    "node_type",
-    "launched_at",
-    "leased_from",
-    "leased_until",
-    "released_at",
-    "layout",
-    "reserved_from",
-    "reserved_until",
-    "created",
-    "modified",
-)
-
-
 @admin.register(WorkerNode)
 class WorkerNodeAdmin(_ModelAdmin):
-    """A list of leases, newest first, and a page for each. Nothing can be changed."""
+    """A list of leases, newest first, and a page for each. Both are read-only."""
 
-    list_display = [
-        "generator",
-        "worker_id",
-        "term",
-        "state",
-        "host_name",
-        "process_id",
-        "node_type",
-        "launched_at",
-        "leased_until",
-    ]
+    list_display = LISTED_COLUMNS
     list_filter = [
         DatabaseFilter,
         StateFilter,
@@ -124,23 +99,29 @@ class WorkerNodeAdmin(_ModelAdmin):
     ]
     search_fields = ["host_name"]
     search_help_text = _(
-        "A UID finds the lease that it was minted under; other words, host names."
+        "A host name, or a UID to find the lease with which it was minted."
     )
     ordering = ["-pk"]
-    fields = readonly_fields = _FIELDS
+    fields = readonly_fields = (
+        *SHOWN_COLUMNS,
+        "reserved_from",
+        "reserved_until",
+        "created",
+        "modified",
+    )
 
     @admin.display(description=_("leased from"), ordering="reserved_from")
-    def leased_from(self, node: WorkerNode) -> str:
+    def reserved_from_at(self, node: WorkerNode) -> str:
         """Return the beginning of the lease as a time."""
         return display_for_value(node.reserved_from_at, "-")
 
     @admin.display(description=_("leased until"), ordering="reserved_until")
-    def leased_until(self, node: WorkerNode) -> str:
-        """Return the end of the lease as a time, if it has one."""
+    def reserved_until_at(self, node: WorkerNode) -> str:
+        """Return the end of the lease as a time, or "-" if it has none."""
         return display_for_value(node.reserved_until_at, "-")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WorkerNode]:
-        """Return the leases in one of the generators' databases."""
+        """Return the leases in the selected database."""
         nodes = super().get_queryset(request)
         databases = _databases()
         wanted = _wanted_database(request)
@@ -151,9 +132,9 @@ class WorkerNodeAdmin(_ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[WorkerNode], search_term: str
     ) -> tuple[QuerySet[WorkerNode], bool]:
-        """Find host names, and the leases that a UID may have been minted under.
+        """Find leases by host name, or by a UID that was minted with them.
 
-        A UID does not tell its generator, so each generator may have one.
+        A UID does not contain its generator, so a lease of each generator may match.
         """
         found, duplicates = super().get_search_results(request, queryset, search_term)
         try:
@@ -161,17 +142,17 @@ class WorkerNodeAdmin(_ModelAdmin):
         except InvalidUid:
             return found, duplicates
         nodes = cast(WorkerNodeQuerySet, queryset)
-        for config in worker_states.configured():
+        for config in conf.valid_configs():
             if uid < 1 << config.layout.total_bits:
                 found |= nodes.for_uid(uid, config.alias)
         return found, duplicates
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Return False: a process adds its own lease."""
+        """Return False: only a process that claims adds a lease."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False: a lease that was changed by hand could give duplicates."""
+        """Return False: a lease changed by hand could lead to repeated UIDs."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -1,8 +1,8 @@
 """Fill a column of UIDs in a table that has rows.
 
-Rows without a UID are read in the order of their primary key, some at a time, and each
-batch is written by one statement. What is written is not touched again, so a backfill
-that was ended goes on where it was, and may run while the table is written to.
+It reads rows without a UID in the order of their primary key, and writes each batch by
+one statement. It never changes a UID, so an interrupted backfill can be repeated and
+continues, and it may run while others write to the table.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from django_uidgen import registry
 from django_uidgen.core.exceptions import MomentOutOfRange, UidError
 from django_uidgen.lookups import generator_of, target_of
 
-#: Rows that are read, and written, at a time.
+#: The number of rows in a batch.
 BATCH_SIZE = 2000
 
 
 class NotFillable(UidError, ValueError):
-    """A column that cannot be filled with UIDs, as its model has it."""
+    """A column cannot be filled with UIDs, because of its model."""
 
 
 def backfill(
@@ -38,20 +38,19 @@ def backfill(
     using: str = DEFAULT_DB_ALIAS,
     on_batch: Callable[[int], None] = lambda done: None,
 ) -> int:
-    """Give each row of ``model`` that has none a UID in the column ``name``.
+    """Write a UID to the column ``name`` of each row of ``model`` without one.
 
-    Return how many rows were written. By default the UIDs are minted now, in the order
+    Return the number of rows written. By default the UIDs are minted now, in the order
     of the primary key. ``moments_from`` names a column of dates or datetimes, of this
-    model or through a foreign key: then each UID tells that moment. ``on_batch`` is
-    told after each batch how many rows have been written.
+    model or through a foreign key: then the UIDs are backdated to these moments.
+    ``on_batch`` is called after each batch with the number of rows written so far.
 
-    Raise ``NotFillable`` for a column that is none of UIDs or takes no NULL, and
-    ``MomentOutOfRange`` where a row has no moment, or one that no UID can have. Batches
-    before that are kept.
+    Raise ``NotFillable`` if the column does not hold UIDs or is NOT NULL, and
+    ``MomentOutOfRange`` if a row has no moment or an invalid one. Earlier batches stay.
     """
     filler = _Filler(model, name, moments_from, batch_size, using)
     done = 0
-    # A row may be inserted behind where a pass has been, and wait for the next.
+    # A row inserted behind the position of a pass needs another pass.
     while True:
         before = done
         for written in filler.one_pass():
@@ -75,29 +74,29 @@ class _Filler:
         self._field: Field[Any, Any] = model._meta.get_field(name)  # type: ignore[assignment]
         alias = generator_of(self._field)
         if alias is None or self._field.is_relation:
-            raise NotFillable(f"{self._field} is no column of UIDs.")
+            raise NotFillable(f"{self._field} is not a column of UIDs.")
         owner = self._field.model
         if owner._meta.concrete_model is not model._meta.concrete_model:
             raise NotFillable(
-                f"{self._field} is a column of {owner._meta.label}, so fill it there."
+                f"{self._field} is a column of {owner._meta.label}. Fill it there."
             )
         if not self._field.null:
             raise NotFillable(
-                f"{self._field} takes no NULL, so no row of it waits for a UID. Where "
-                f"it is to be added to a table with rows, see AddUidField."
+                f"{self._field} is NOT NULL, so no row lacks a UID. To add the column "
+                f"to a table with rows, use AddUidField."
             )
         if isinstance(model._meta.pk, CompositePrimaryKey):
-            raise NotFillable(f"{model._meta.label} has a key of several columns.")
+            raise NotFillable(f"{model._meta.label} has a composite primary key.")
         self._generator = registry.generators[alias]
         self._connection = connections[using]
         self._batch_size = batch_size
         self._moments_from = moments_from
-        # No manager of the project's, which may hide rows.
+        # Without a manager of the project, which may hide rows.
         rows: QuerySet[Any] = QuerySet(model, using=using)
         self._rows = rows.filter((f"{name}__isnull", True)).order_by("pk")
 
     def one_pass(self) -> Iterator[int]:
-        """Write the rows that have no UID; yield for each batch how many."""
+        """Write all rows without a UID. Yield the number of rows of each batch."""
         rows = self._rows
         while True:
             batch = list(rows.values_list("pk", *self._wanted)[: self._batch_size])
@@ -126,16 +125,16 @@ class _Filler:
     @staticmethod
     def _moment(key: Any, value: Any) -> datetime:
         if value is None:
-            raise MomentOutOfRange(f"row {key!r} has none. Set it, or leave it out.")
+            raise MomentOutOfRange(f"row {key!r} has none. Set it first.")
         if isinstance(value, date) and not isinstance(value, datetime):
             midnight = datetime.combine(value, time.min)
             return timezone.make_aware(midnight, timezone.get_default_timezone())
         if not isinstance(value, datetime):
-            raise NotFillable(f"row {key!r} has {value!r} there, which is no date.")
+            raise NotFillable(f"row {key!r} has {value!r} there, which is not a date.")
         return value
 
     def _write(self, keys: list[Any], uids: list[int]) -> int:
-        """Write UIDs to rows that have none, by one statement; return how many."""
+        """Write UIDs to rows without one, by one statement. Return their number."""
         connection = self._connection
         key: Field[Any, Any] = self._field.model._meta.pk
         names = {
@@ -155,7 +154,7 @@ class _Filler:
 
 
 def _type_of(key: Field[Any, Any], connection: BaseDatabaseWrapper) -> str:
-    """Return the type of a column that may hold ``key``."""
+    """Return the type of a column that can hold ``key``."""
     return str(target_of(key).rel_db_type(connection))
 
 
@@ -165,7 +164,7 @@ _Statement = tuple[str, list[Any]]
 def _for_postgresql(
     names: dict[str, str], key_type: str, keys: list[Any], uids: list[int]
 ) -> _Statement:
-    """Join the table with two arrays."""
+    """Return a statement that joins the table with two arrays."""
     sql = (
         "UPDATE {table} SET {column} = filled.uid"
         " FROM unnest(%s::{type}[], %s::bigint[]) AS filled (key, uid)"
@@ -177,7 +176,7 @@ def _for_postgresql(
 def _for_sqlite(
     names: dict[str, str], key_type: str, keys: list[Any], uids: list[int]
 ) -> _Statement:
-    """Join the table with JSON, which is one parameter."""
+    """Return a statement that joins the table with JSON, a single parameter."""
     sql = (
         "UPDATE {table} SET {column} = json_extract(filled.value, '$[1]')"
         " FROM json_each(%s) AS filled"
@@ -189,16 +188,16 @@ def _for_sqlite(
 
 
 def _in_json(key: Any) -> str:
-    """Return a key as text that SQLite compares with the column."""
+    """Return a key as text that SQLite can compare with the column."""
     if isinstance(key, bytes | memoryview):
-        raise NotFillable("On SQLite, tables with keys of bytes cannot be filled.")
+        raise NotFillable("On SQLite, a table with binary keys cannot be filled.")
     return str(key)
 
 
 def _for_mysql(
     names: dict[str, str], key_type: str, keys: list[Any], uids: list[int]
 ) -> _Statement:
-    """Tell the UID of each key: these have no table of values in an UPDATE."""
+    """Return a statement with a CASE: MySQL allows no table of values in an UPDATE."""
     whens = " WHEN %s THEN %s" * len(keys)
     marks = ", ".join(["%s"] * len(keys))
     sql = (

@@ -1,38 +1,43 @@
-"""Minting in a data migration that runs before the worker table exists.
+"""Bootstrap leases: minting in a data migration before the worker table exists.
 
-An app that comes earlier in the plan of ``migrate`` may create rows. Nobody can hold a
-worker id then, so the first one is used, and the migration that makes the worker table
-enters the lease there. (Our first migration cannot be forced before other apps': that
-would break projects that add this app later.)
+An app that is earlier in the plan of ``migrate`` may create rows. No process can have a
+lease then, so the first worker id is used, and the migration that creates the worker
+table enters the lease there. (The first migration of this app cannot be forced before
+those of other apps: that would break projects that add this app later.)
 """
 
 from __future__ import annotations
 
 import os
-from functools import partial
 from typing import Any
 
 from django.apps.registry import Apps
-from django.db import connections, transaction
+from django.db import connections
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.dispatch import Signal
 
-#: The databases that ``migrate`` works on, and the process that runs it: a child that
-#: it forks must not use the same worker id.
+#: Sent by the migration that has created the worker table, in its transaction, with
+#: ``database``, an alias, and ``nodes``, a queryset of the table's rows.
+table_made = Signal()
+
+#: By database, the process in which ``migrate`` runs: a child that it forks must not
+#: use the same worker id. ``migrate`` writes one key at a time, and claims of any
+#: thread read it.
 _migrating: dict[str, int] = {}
 
 
 def begin(*, using: str, **kwargs: Any) -> None:
-    """Note that ``migrate`` has begun. A receiver of pre_migrate."""
+    """Record that ``migrate`` has begun. A receiver of pre_migrate."""
     _migrating[using] = os.getpid()
 
 
 def end(*, using: str, **kwargs: Any) -> None:
-    """Note that ``migrate`` is done. A receiver of post_migrate."""
+    """Record that ``migrate`` has ended. A receiver of post_migrate."""
     _migrating.pop(using, None)
 
 
 def table_is_to_come(database: str) -> bool:
-    """Tell whether ``migrate`` runs in this process and has not made the table yet."""
+    """Return whether ``migrate`` runs in this process, before it creates the table."""
     from django_uidgen.models import WorkerNode
 
     if _migrating.get(database) != os.getpid():
@@ -44,22 +49,11 @@ def table_is_to_come(database: str) -> bool:
 
 
 def enter_leases(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Enter the leases that were made without a table. The end of migration 0001."""
-    from django_uidgen.registry import generators
+    """Enter the bootstrap leases, at the end of migration 0001.
 
+    Migrations name this function, so its path is public for ever. The registry of
+    generators receives ``table_made``.
+    """
     database = schema_editor.connection.alias
-    nodes = apps.get_model("django_uidgen", "WorkerNode")._default_manager.using(
-        database
-    )
-    for generator in generators.built():
-        assigner: Any = generator.assigner
-        enter = getattr(assigner, "enter_bootstrap_lease", None)
-        lease = generator.lease
-        if enter is None or lease is None or lease.key is not None:
-            continue
-        if assigner.database == database:
-            entered = enter(lease, generator.next_tick, nodes)
-            # Not before the commit: a rollback takes the row away, not the lease.
-            transaction.on_commit(
-                partial(generator.enter_lease, entered), using=database
-            )
+    manager = apps.get_model("django_uidgen", "WorkerNode")._default_manager
+    table_made.send(sender=None, database=database, nodes=manager.using(database))

@@ -1,4 +1,4 @@
-"""System checks: what would fail at the first mint is said at the start."""
+"""System checks: they report at the start what would fail later."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from django_uidgen.lookups import target_of
 if TYPE_CHECKING:
     from django.db.migrations.loader import MigrationLoader
 
-#: How long before the end of a layout's time a warning is given.
+#: The warning about the end of a layout begins this many years before it.
 _YEARS_AHEAD = 5
 
-#: Columns of less than 64 bits, by the name that introspection gives them.
+#: Columns of less than 64 bits, by the names that introspection returns.
 _TOO_SMALL = frozenset(
     {
         "AutoField",
@@ -82,9 +82,9 @@ def check_columns(
     databases: Sequence[str] | None = None,
     **kwargs: Any,
 ) -> list[checks.CheckMessage]:
-    """Check that the columns of UIDs are wide enough, where databases may be asked.
+    """Warn of columns that are too small for UIDs, in ``databases``.
 
-    Only a warning: ``migrate`` runs it before the migration that widens a column.
+    Not an error: ``migrate`` runs this before the migration that widens a column.
     """
     return [
         message
@@ -98,7 +98,7 @@ def _check_columns_of(
 ) -> Iterator[checks.CheckMessage]:
     connection = connections[alias]
     if connection.vendor == "sqlite":
-        return  # its integers have 64 bits, whatever the column is called
+        return  # its integers have 64 bits, whatever the type of the column
     inspect = connection.introspection
     with connection.cursor() as cursor:
         tables = set(inspect.table_names(cursor))
@@ -114,8 +114,8 @@ def _check_columns_of(
                         f"{alias!r} is too small for UIDs.",
                         hint=(
                             "Make it a bigint. Migrations never change the key of the "
-                            "table between the two ends of a ManyToManyField: alter "
-                            "that by hand, or with migrations.RunSQL."
+                            "join table of a ManyToManyField: alter that by hand, or "
+                            "with migrations.RunSQL."
                         ),
                         obj=field,
                         id="django_uidgen.W002",
@@ -141,7 +141,7 @@ def _uid_columns(
 
 
 def _has_uids(field: models.Field[Any, Any]) -> bool:
-    """Tell whether the values of ``field``, or those it refers to, are UIDs."""
+    """Return whether the values of ``field``, or of its target, are UIDs."""
     return isinstance(target_of(field), UidField | UidAutoField)
 
 
@@ -150,10 +150,10 @@ def check_added_columns(
     databases: Sequence[str] | None = None,
     **kwargs: Any,
 ) -> list[checks.CheckMessage]:
-    """Check that no migration to come gives one UID to all rows of a table.
+    """Warn of unapplied migrations that write one UID to all rows of a table.
 
-    Django asks the default of a column that is added once, and writes it to all rows.
-    Run by ``migrate``, and by ``check`` where it is given a database.
+    Django evaluates the default of an added column once, and writes it to all rows.
+    ``migrate`` runs this check, and ``check --database``.
     """
     return [
         message
@@ -165,14 +165,14 @@ def check_added_columns(
 def _check_migrations_of(
     alias: str, app_configs: Sequence[AppConfig] | None
 ) -> Iterator[checks.CheckMessage]:
-    # Only where it is needed: every process imports this module at its start.
+    # Imported here: every process imports this module, few run this check.
     from django.db.migrations.loader import MigrationLoader
 
     connection = connections[alias]
     try:
         loader = MigrationLoader(connection)
     except (BadMigrationError, NodeNotFoundError):
-        return  # ``migrate`` says it
+        return  # ``migrate`` reports it
     labels = [config.label for config in app_configs or apps.get_app_configs()]
     for label, name, operation in _additions_to_come(loader):
         if label not in labels:
@@ -185,25 +185,25 @@ def _check_migrations_of(
         if _has_rows(connection, table):
             yield checks.Warning(
                 f"Migration {label}.{name} adds {operation.name!r} to table {table!r} "
-                f"in database {alias!r}, which has rows: each would get the same UID.",
-                hint="Use django_uidgen.operations.AddUidField in place of AddField.",
+                f"in database {alias!r}, which has rows: all would have the same UID.",
+                hint="Use django_uidgen.operations.AddUidField instead of AddField.",
                 id="django_uidgen.W003",
             )
 
 
 def _additions_to_come(loader: MigrationLoader) -> Iterator[tuple[str, str, AddField]]:
-    """Yield what Django would add as columns of UIDs, with app and migration."""
+    """Yield app, migration and operation of each ``AddField`` not yet applied."""
     for (label, name), migration in sorted(loader.graph.nodes.items()):
         if (label, name) in (loader.applied_migrations or {}):
             continue
         for operation in migration.operations:
-            # Not a subclass of it: AddUidField is the remedy.
+            # Not a subclass: AddUidField is the remedy.
             if type(operation) is AddField and isinstance(operation.field, UidField):
                 yield label, name, operation
 
 
 def _has_rows(connection: BaseDatabaseWrapper, table: str) -> bool:
-    """Tell whether a table has more rows than one UID is enough for."""
+    """Return whether a table has more than one row."""
     with connection.cursor() as cursor:
         if table not in connection.introspection.table_names(cursor):
             return False

@@ -1,7 +1,7 @@
-"""How far the clock of this host is from that of the database server.
+"""The difference between the clocks of this host and of the database server.
 
-Uniqueness does not need it. But a host whose clock runs ahead reserves ticks that for
-all others lie in the future, and keeps its worker ids from them for as long.
+Uniqueness does not depend on it. But a host whose clock runs ahead reserves ticks that
+are in the future for all others, and blocks its worker id for all that time.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from django_uidgen.core.exceptions import ClockSkewTooLarge
 
 logger = logging.getLogger("django_uidgen")
 
-#: From this many seconds on a warning is logged.
+#: A difference of this many seconds or more is logged as a warning.
 WARNING_FROM = 1.0
 
-#: What asks a server for microseconds since 1970, by the vendor's name in Django. The
-#: time is that of the answer, not of the start of a transaction, and in no time zone.
+#: By Django's name of the vendor, a query for microseconds since 1970. It returns the
+#: present time, not that of the start of a transaction, whatever the time zone.
 _QUESTIONS = {
     "postgresql": "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint",
     "mysql": "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
@@ -32,10 +32,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ClockSkew(NamedTuple):
-    """What the two clocks showed, in microseconds since 1970.
+    """Readings of the two clocks, in microseconds since 1970.
 
-    ``asked`` and ``answered`` are this host's, around the question. The server read
-    its own at some moment between them, so a slow answer is not taken for skew.
+    ``asked`` and ``answered`` are readings of this host, before and after the query.
+    The server read its clock between them, so a slow answer does not count as skew.
     """
 
     asked: int
@@ -44,14 +44,14 @@ class ClockSkew(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """Return by how much this host is ahead at the least; negative: behind."""
+        """The smallest possible lead of this host, in seconds; negative if behind."""
         if self.server < self.asked:
             return (self.asked - self.server) / 1e6
         return min(self.answered - self.server, 0) / 1e6
 
 
 def measure(database: str) -> ClockSkew | None:
-    """Return how the clocks differ, or None where there is but one (SQLite)."""
+    """Return the readings of both clocks, or None if there is only one (SQLite)."""
     connection = connections[database]
     question = _QUESTIONS.get(connection.vendor)
     if question is None:
@@ -64,7 +64,7 @@ def measure(database: str) -> ClockSkew | None:
 
 
 def check(database: str, *, alias: str, max_skew: float | None) -> None:
-    """Raise ``ClockSkewTooLarge`` beyond ``max_skew`` seconds; None: ask nothing."""
+    """Raise ``ClockSkewTooLarge`` beyond ``max_skew`` seconds; None for no check."""
     skew = None if max_skew is None else measure(database)
     if skew is None or max_skew is None:
         return
@@ -73,11 +73,11 @@ def check(database: str, *, alias: str, max_skew: float | None) -> None:
         raise ClockSkewTooLarge(
             f"Generator {alias!r} leases no worker id: {_described(skew, database)} "
             f"MAX_CLOCK_SKEW is {max_skew} s. Set the clock that is wrong: a lease "
-            f"taken at another time would keep a worker id from others."
+            f"claimed at a wrong time would block a worker id for other processes."
         )
     if off >= WARNING_FROM:
         logger.warning(
-            "Generator %r: %s Have both follow the same time server.",
+            "Generator %r: %s Synchronize both with the same time server.",
             alias,
             _described(skew, database),
         )

@@ -1,6 +1,6 @@
 """Path converters: ``<uid:pk>``, ``<uid32:pk>``, ``<uid62:pk>``.
 
-The app registers them. What is no UID matches no route, so it is answered with 404.
+The app registers them. An invalid UID matches no route: the response is 404.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from django_uidgen.core.text import UidText
 class UidConverter:
     """UIDs as decimal digits, without leading zeros.
 
-    A subclass may name a ``prefix``, of letters, digits and ``._~-``::
+    A subclass may set a ``prefix``, of letters, digits and ``._~-``::
 
         class OrderConverter(Uid32Converter):
             prefix = "ord_"
@@ -29,15 +29,15 @@ class UidConverter:
 
     def __init__(self) -> None:
         self._text = UidText(self.base, self.prefix)
-        #: What Django asks a converter for.
+        #: The attribute that Django reads from a converter.
         self.regex = self._text.pattern
 
     def to_python(self, value: str) -> int:
-        """Return the UID. Raise ``InvalidUid``, a ``ValueError``, for no match."""
+        """Return the UID. Raise ``InvalidUid``, a ``ValueError``: no match."""
         return self._text.parse(value)
 
     def to_url(self, value: int | str) -> str:
-        """Return the one text for ``value``, an int or its decimal digits.
+        """Return the text of ``value``, an int or its decimal digits.
 
         Raise ``InvalidUid``, a ``ValueError``: Django makes it a ``NoReverseMatch``.
         """
@@ -45,7 +45,7 @@ class UidConverter:
 
 
 class Uid32Converter(UidConverter):
-    """UIDs in base 32. Lower case and look-alikes are read, upper case is written."""
+    """UIDs in base 32. Reads lower case and look-alikes too, writes upper case."""
 
     base = 32
 
@@ -60,12 +60,12 @@ _CONVERTERS = {"uid": UidConverter, "uid32": Uid32Converter, "uid62": Uid62Conve
 
 
 def register() -> None:
-    """Register the three, but none whose name is taken. Harmless when repeated.
+    """Register the three converters, except under names in use. Idempotent.
 
-    The app does so when it is ready. A URLconf that is imported before, as by the
-    ``ready()`` of an app that is listed earlier, calls this first.
+    The app calls this when it is ready. A URLconf that is imported earlier, for example
+    by the ``ready()`` of an app listed before, must call it first.
     """
     for name, converter in _CONVERTERS.items():
-        # Django refuses a name that is taken, or warns, also for the same class.
+        # Django raises or warns for a name in use, even for the same class.
         if name not in get_converters():
             register_converter(converter, name)

@@ -1,8 +1,8 @@
-"""Model fields: a plain ``bigint`` in the database, whose values are UIDs.
+"""Model fields for UIDs, stored as a plain ``bigint``.
 
-``UidField`` has its value as soon as the object is made, as a ``UUIDField`` with a
-default. ``UidAutoField`` is None until the object is saved, as a ``BigAutoField``, and
-can be ``DEFAULT_AUTO_FIELD``.
+``UidField`` has its value as soon as the object is created, like a ``UUIDField`` with a
+default. ``UidAutoField`` is None until the object is saved, like a ``BigAutoField``,
+and can be ``DEFAULT_AUTO_FIELD``.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ else:
 
 
 class _UidFieldMixin(models.Field if TYPE_CHECKING else object):  # type: ignore[misc]
-    """What both fields have in common: the generator, and no trace of a default."""
+    """The common part of both fields: the generator, and no default in migrations."""
 
-    #: Alias of the generator that mints the values.
+    #: The alias of the generator that mints the values.
     generator: str
 
     def _refuse_default(self, options: dict[str, Any]) -> None:
         if "default" in options or "db_default" in options:
             raise TypeError(
-                f"A {type(self).__name__} takes no default: it mints one. For UIDs "
-                f"that come from elsewhere use a BigIntegerField."
+                f"A {type(self).__name__} takes no default: it mints its values. For "
+                f"UIDs from elsewhere use a BigIntegerField."
             )
 
     def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
-        """Check also that the generator is configured."""
+        """Return the messages of all checks, also that the generator is configured."""
         return [*super().check(**kwargs), *self._check_generator()]
 
     def _check_generator(self) -> list[checks.CheckMessage]:
         try:
             known = conf.aliases()
         except conf.InvalidSetting:
-            return []  # django_uidgen.E001 says it
+            return []  # django_uidgen.E001 reports it
         if self.generator in known:
             return []
         return [
@@ -60,9 +60,10 @@ class _UidFieldMixin(models.Field if TYPE_CHECKING else object):  # type: ignore
         ]
 
     def deconstruct(self) -> Any:
-        """Return what a migration writes: no default, the generator if not the usual.
+        """Return the arguments for a migration.
 
-        The path is canonical and public for ever.
+        They omit the default, and the generator "default". The path is canonical and
+        public for ever.
         """
         name, path, args, kwargs = super().deconstruct()
         kwargs.pop("default", None)
@@ -77,18 +78,18 @@ class _UidFieldMixin(models.Field if TYPE_CHECKING else object):  # type: ignore
         return registry.generators[self.generator].uid()
 
     def get_internal_type(self) -> str:
-        """Return the type of the column: no identity, no AUTO_INCREMENT."""
+        """Return the type of the column, without identity or AUTO_INCREMENT."""
         return "BigIntegerField"
 
 
 class UidField(_UidFieldMixin, _FieldBase):
-    """A column of UIDs. An object has its UID as soon as it is made.
+    """A column of UIDs. An object has its UID as soon as it is created.
 
     For a primary key or any other column. ``generator`` is an alias of the ``UIDGEN``
-    setting. Not editable, unless it is told to be.
+    setting. ``editable`` is False by default. Raise ``TypeError`` for a default.
     """
 
-    description = "UID (64-bit, minted when the object is made)"
+    description = "UID (64-bit, minted when the object is created)"
 
     def __init__(
         self, *args: Any, generator: str = DEFAULT_ALIAS, **kwargs: Any
@@ -100,7 +101,7 @@ class UidField(_UidFieldMixin, _FieldBase):
         super().__init__(*args, **kwargs)
 
     def deconstruct(self) -> Any:
-        """Return what a migration writes; ``editable`` only where it was set."""
+        """Return the arguments for a migration; ``editable`` only if it is True."""
         name, path, args, kwargs = super().deconstruct()
         if self.editable:
             kwargs["editable"] = True
@@ -109,8 +110,8 @@ class UidField(_UidFieldMixin, _FieldBase):
         return name, path, args, kwargs
 
     def formfield(self, **kwargs: Any) -> Any:
-        """Return a form field that takes and shows UIDs as text."""
-        # Only where there is a form: every process imports this module at its start.
+        """Return a form field that reads and writes UIDs as text."""
+        # Imported here: every process imports this module, few use forms.
         from django_uidgen.forms import UidFormField
 
         return super().formfield(
@@ -121,11 +122,11 @@ class UidField(_UidFieldMixin, _FieldBase):
 class UidAutoField(_UidFieldMixin, _AutoFieldBase):
     """A primary key of UIDs that is None until the object is saved.
 
-    Minted by ``save()`` and ``bulk_create()``. Copying by ``pk = None`` works, and an
-    object that is never saved burns no UID. For ``DEFAULT_AUTO_FIELD`` or by hand.
+    ``save()`` and ``bulk_create()`` mint it. Copying by ``pk = None`` works, and an
+    object that is never saved wastes no UID. For ``DEFAULT_AUTO_FIELD``, or by name.
 
-    As with every primary key that has a default, ``save()`` of a new object with a
-    key set by hand is an INSERT; ``AutoField`` would try an UPDATE first.
+    As for every primary key with a default, ``save()`` of a new object with an explicit
+    key sends an INSERT; an ``AutoField`` would send an UPDATE first.
     """
 
     description = "UID (64-bit, minted when the object is saved)"
@@ -143,7 +144,7 @@ class UidAutoField(_UidFieldMixin, _AutoFieldBase):
     def contribute_to_class(  # type: ignore[override]  # as AutoFieldMixin's
         self, cls: type[models.Model], name: str, **kwargs: Any
     ) -> None:
-        """Add the field to a model, or the key that this model must have instead."""
+        """Add this field to a model, or the key that the model must have instead."""
         key_class = _imposed_key_class(cls)
         if key_class is None:
             super().contribute_to_class(cls, name, **kwargs)
@@ -156,7 +157,7 @@ class UidAutoField(_UidFieldMixin, _AutoFieldBase):
         key.contribute_to_class(cls, name)
 
     def has_default(self) -> bool:
-        """Return True: ``save()`` goes straight to INSERT for a new object."""
+        """Return True, so that ``save()`` of a new object sends an INSERT at once."""
         return True
 
     def get_default(self) -> None:
@@ -171,24 +172,24 @@ class UidAutoField(_UidFieldMixin, _AutoFieldBase):
 def _imposed_key_class(
     model: type[models.Model],
 ) -> type[models.Field[Any, Any]] | None:
-    """Return the class of the key that ``model`` must have instead of ours, or None.
+    """Return the class of the key that ``model`` must have instead, or None.
 
-    DEFAULT_AUTO_FIELD reaches two kinds of models that it must not change.
+    DEFAULT_AUTO_FIELD applies to two kinds of models that it must not change.
     """
-    # The table django_migrations has no app that could pin its key. It exists before
-    # the worker table, and in older projects its column is too small for UIDs.
+    # The table django_migrations belongs to no app that could pin its key. It exists
+    # before the worker table, and in older projects its column is too small for UIDs.
     if model.__module__ == "django.db.migrations.recorder":
         return models.BigAutoField
-    # Migrations know no default_auto_field of an app: they make the tables between the
-    # ends of its ManyToManyFields with DEFAULT_AUTO_FIELD. With ours such a table of an
-    # app that pins another key would have no identity, which its model relies on.
+    # Migrations ignore the default_auto_field of an app: they create the join tables of
+    # its ManyToManyFields with DEFAULT_AUTO_FIELD. With a UidAutoField, the join table
+    # of an app that pins another key would lack the identity that its model relies on.
     if model._meta.auto_created and model.__module__ == "__fake__":
         return _pinned_key_class(model._meta.app_label)
     return None
 
 
 def _pinned_key_class(app_label: str) -> type[models.Field[Any, Any]] | None:
-    """Return the class of keys that an app pins, or None where UIDs are right."""
+    """Return the class of keys that an app pins, or None if that has UIDs."""
     app_config = apps.app_configs.get(app_label)
     if app_config is None:
         return None

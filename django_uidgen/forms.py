@@ -1,4 +1,4 @@
-"""A form field for UIDs, and its widget: text, as no browser may count with them."""
+"""A form field for UIDs, and its widget, a text input."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from django_uidgen.core.text import UidText, to_uid
 
 
 class UidInput(forms.TextInput):
-    """A text input that never writes separators between thousands.
+    """A text input without thousand separators.
 
-    Not a number input: a browser counts in doubles, which lose digits of integers
-    above 2**53, and may write numbers as its user's country does.
+    Not a number input: a browser computes in doubles, which lose digits of integers
+    above 2**53, and may format numbers in the locale of its user.
     """
 
     def __init__(self, attrs: dict[str, Any] | None = None) -> None:
@@ -30,17 +30,17 @@ class UidInput(forms.TextInput):
         )
 
     def format_value(self, value: Any) -> str | None:
-        """Return ``value`` as Python prints it, or None for an empty input."""
+        """Return ``value`` as text without localization, or None if it is empty."""
         return None if value is None or value == "" else str(value)
 
 
 class UidFormField(forms.IntegerField):
-    """A UID, typed in as text: an int when it is clean.
+    """A UID, entered as text; its cleaned value is an int.
 
-    ``base`` is 10, 32 or 62, and ``prefix`` is text that comes before the digits, as
-    for ``UidText``. Blanks around are ignored; other forms of a UID are refused.
-    ``empty_value`` is what an empty input gives. A number input is replaced by a
-    ``UidInput`` with its attributes: the admin asks for one.
+    ``base`` is 10, 32 or 62, and ``prefix`` precedes the digits, as for ``UidText``.
+    Surrounding blanks are ignored; other forms of a UID are invalid. ``empty_value`` is
+    the cleaned value of an empty input. A number input, as the admin requests, is
+    replaced by a ``UidInput`` with the same attributes.
     """
 
     widget = UidInput
@@ -63,10 +63,10 @@ class UidFormField(forms.IntegerField):
         super().__init__(**kwargs)
 
     def to_python(self, value: Any) -> Any:
-        """Return the UID that ``value`` is of, or ``empty_value``.
+        """Return the UID that ``value`` represents, or ``empty_value``.
 
         Raise ``ValidationError`` with the code "prefix" for another prefix, and
-        "invalid" for all else that is no UID in this form.
+        "invalid" for any other invalid value.
         """
         if isinstance(value, str):
             value = value.strip()
@@ -86,7 +86,7 @@ class UidFormField(forms.IntegerField):
         )
 
     def prepare_value(self, value: Any) -> Any:
-        """Return the text of a UID, and all else as it is: it was typed in so."""
+        """Return the text of a UID. Return any other value, as entered, unchanged."""
         if not isinstance(value, int):
             return value
         try:
@@ -95,14 +95,14 @@ class UidFormField(forms.IntegerField):
             return value
 
     def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
-        """Ask for the keys of digits where nothing else is typed in."""
+        """Return the attributes: for plain decimal UIDs, ask for a numeric keyboard."""
         attrs = super().widget_attrs(widget)
         if self.text == UidText(10) and isinstance(widget, UidInput):
             attrs["inputmode"] = "numeric"
         return attrs
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        """Tell whether ``data`` is of another UID than ``initial``, or of none."""
+        """Return whether ``data`` differs from the UID ``initial`` or is invalid."""
         if self.disabled:
             return False
         try:

@@ -1,9 +1,9 @@
-"""The generator classes under the name that settings use, and ``generators[alias]``.
+"""The generator classes under the path that settings use, and ``generators[alias]``.
 
-``django_uidgen.generators`` is two public names in one: the module that a dotted path
-such as ``"django_uidgen.generators.CachedUidGenerator"`` looks into, and the mapping of
-aliases to generators that ``from django_uidgen import generators`` gives. Importing the
-module puts it in the package under that name, so it has to be the mapping as well.
+``django_uidgen.generators`` is two public names in one: the module of dotted paths such
+as ``"django_uidgen.generators.CachedUidGenerator"``, and the mapping of aliases to
+generators that ``from django_uidgen import generators`` imports. Importing a module
+sets the attribute of the package, so this module must be the mapping too.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ __all__ = ["CachedUidGenerator", "DefaultUidGenerator", "UidGenerator"]
 
 
 class _GeneratorsModule(ModuleType):
-    """A module that answers as ``registry.generators`` when it is subscripted."""
+    """A module that is also a mapping: ``registry.generators``."""
 
     def __bool__(self) -> bool:
-        """Return True, as every module: not by its length, which a setting decides."""
+        """Return True, as for every module, and do not read the setting."""
         return True
 
     def __getitem__(self, alias: str) -> UidGenerator:

@@ -2,7 +2,7 @@
 
 ``JsonResponse({"orders": Order.objects.all()}, encoder=UidJSONEncoder)``
 
-A number of JavaScript holds 53 bits, a UID has 63.
+A number in JavaScript holds 53 bits, a UID has up to 63.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ class UidJSONEncoder(DjangoJSONEncoder):
     """Write model instances and querysets, with their UIDs as strings.
 
     An instance becomes an object of its columns, ``{"id": "…", "customer_id": "…"}``,
-    but for those that were deferred. A queryset becomes a list: of such objects, or of
-    what ``values()`` and ``values_list()`` give. Keys, foreign keys and other columns
-    of UIDs are strings there, however small, and are found by the fields of the model.
+    without deferred ones. A queryset becomes a list of these objects, or of the rows of
+    ``values()`` or ``values_list()``. The fields of the model identify keys, foreign
+    keys and other columns of UIDs, which become strings, however small.
 
-    Once a value is out of the model, nothing tells a UID from another int. As a safety
-    net, each int that JavaScript would change, beyond 2**53 - 1 either way, is a string
-    too. But inside that range, as are UIDs of the layout "javascript" and those of the
-    first 24 days of "snowflake", a plain int stays a number: it cannot be known to be
-    a UID. So give the instance or the queryset, or ``str(uid)``.
+    A plain int, outside a model, cannot be recognized as a UID. As a safety net, each
+    int beyond 2**53 - 1 either way, which JavaScript would change, becomes a string
+    too. Within that range, which includes UIDs of the layout "javascript" and those of
+    the first 24 days of "snowflake", a plain int stays a number. So pass the instance
+    or the queryset, or ``str(uid)``.
     """
 
     def iterencode(self, o: Any, _one_shot: bool = False) -> Iterator[str]:  # noqa: FBT001, FBT002
-        """Return the JSON in pieces."""
+        """Yield the JSON in pieces."""
         return super().iterencode(_safe(o), _one_shot)
 
     def default(self, o: Any) -> Any:
-        """Return what is written for an object that JSON has no form for."""
+        """Return a serializable value for an instance, a queryset or another object."""
         if isinstance(o, Model):
             return _safe(_columns(o))
         if isinstance(o, QuerySet):
@@ -67,7 +67,7 @@ def _safe(value: Any) -> Any:
 
 
 def _columns(instance: Model) -> dict[str, Any]:
-    """Return the columns of a row, but for those that were not loaded."""
+    """Return the columns of an instance, without deferred ones."""
     deferred = instance.get_deferred_fields()
     return {
         field.attname: _writer(field)(field.value_from_object(instance))
@@ -77,7 +77,7 @@ def _columns(instance: Model) -> dict[str, Any]:
 
 
 def _rows(queryset: QuerySet[Any, Any]) -> list[Any]:
-    """Return the rows of a queryset, as it gives them."""
+    """Return the rows of a queryset in the form of its ``values()`` call, if any."""
     iterable: Any = queryset._iterable_class
     if issubclass(iterable, ModelIterable):
         return list(queryset)
@@ -95,9 +95,9 @@ def _rows(queryset: QuerySet[Any, Any]) -> list[Any]:
 
 
 def _names(queryset: QuerySet[Any, Any]) -> tuple[str, ...]:
-    """Return the names of what ``values()`` or ``values_list()`` selects, in order."""
+    """Return the names that ``values()`` or ``values_list()`` selects, in order."""
     query: Any = queryset.query
-    # As Django's NamedValuesListIterable has it.
+    # Like Django's NamedValuesListIterable.
     chosen: tuple[str, ...] = getattr(queryset, "_fields", None) or ()
     return chosen or (
         *query.extra_select,
@@ -111,7 +111,7 @@ def _written(row: Mapping[str, Any], writers: Mapping[str, _Write]) -> dict[str,
 
 
 def _source(queryset: QuerySet[Any, Any], name: str) -> Any:
-    """Return the field that a selected value comes from, or None."""
+    """Return the field of a selected value, or None."""
     annotation = queryset.query.annotations.get(name)
     if annotation is not None:
         return getattr(annotation, "_output_field_or_none", None)
@@ -119,7 +119,7 @@ def _source(queryset: QuerySet[Any, Any], name: str) -> Any:
     model: Any = queryset.model
     for part in name.split("__"):
         field = _field(model, part)
-        if field is None:  # a lookup, such as the year of a date
+        if field is None:  # a lookup, for example the year of a date
             return None
         model = field.related_model
     return _target(field)
@@ -138,12 +138,12 @@ def _field(model: Any, part: str) -> Any:
 
 
 def _target(field: Any) -> Any:
-    """Return ``field``, or the key that a relation from elsewhere gives."""
+    """Return ``field``, or the key of the other model for a reverse relation."""
     return field if isinstance(field, Field) else field.related_model._meta.pk
 
 
 def _writer(field: Any) -> _Write:
-    """Return what makes JSON of the values of ``field``."""
+    """Return the function that converts the values of ``field`` for JSON."""
     if isinstance(field, Field) and generator_of(field) is not None:
         return _digits
     return _unchanged

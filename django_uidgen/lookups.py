@@ -1,8 +1,8 @@
 """The time in a UID, for queries: ``id__minted_at__gte=…`` and ``MintedAt("id")``.
 
-A comparison with a moment, a date or a year is made with UIDs, not with times: the
-column itself is compared with one or two integers, so its index serves. All else, such
-as ``__month``, is worked out from the time of each row.
+A comparison with a moment, a date or a year becomes a comparison of the column with one
+or two UIDs, so it uses the index. Other lookups, for example ``__month``, compute the
+time of each row.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ else:
 _Sql = tuple[str, Any]
 _Bounds = tuple[int, int | None]
 
-#: The first number that no column holds.
+#: The lowest positive number that a bigint cannot hold.
 _NO_BIGINT = 1 << MAX_BITS
 
 
 class MintedAt(Transform):
     """The moment at which a UID was minted, equal to ``parse(uid).minted_at``.
 
-    ``MintedAt("id")``, ``MintedAt("order__id")``: an aware datetime where ``USE_TZ`` is
-    on, to annotate, group and truncate by. To order by it is to order by the UID.
-    The layout is that of the field's generator. For a column that is no field of ours
-    name it: ``MintedAt("number", generator="orders")``.
+    ``MintedAt("id")``, ``MintedAt("order__id")``: a datetime, aware if ``USE_TZ`` is
+    on, to annotate, group and truncate by. It sorts like the UID. The layout is that of
+    the field's generator. For a column of another field type, name the generator:
+    ``MintedAt("number", generator="orders")``.
 
     NULL for NULL, and on SQLite for a moment past the year 9999. On MariaDB and MySQL
-    the server needs its tables of time zones where rows are not kept in UTC.
+    the server needs its time zone tables if the database's time zone is not UTC.
     """
 
     lookup_name = "minted_at"
@@ -60,23 +60,23 @@ class MintedAt(Transform):
 
     @property
     def layout(self) -> BitLayout:
-        """The layout of the UIDs. Raise ``FieldError`` for a column of none."""
+        """The layout of the UIDs. Raise ``FieldError`` if the generator is unknown."""
         alias = self.generator or generator_of(self.lhs.output_field)
         if alias is None:
             raise FieldError(
-                f"{self.lhs!r} is no UID, as far as its field tells. Name the "
-                f"generator that minted it: MintedAt(..., generator='default')."
+                f"{self.lhs!r} has no field of UIDs. Name the generator that minted "
+                f"its values: MintedAt(..., generator='default')."
             )
         return get_config(alias).layout
 
     def as_sql(self, *args: Any, **kwargs: Any) -> _Sql:
-        """Refuse a database that this was never tried on."""
-        raise NotSupportedError("MintedAt is made for PostgreSQL, MariaDB and SQLite.")
+        """Raise ``NotSupportedError``: this database is untested."""
+        raise NotSupportedError("MintedAt supports PostgreSQL, MariaDB and SQLite.")
 
     def as_postgresql(
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any
     ) -> _Sql:
-        """Count seconds and milliseconds on from 1970: a double would lose digits."""
+        """Add seconds and milliseconds to 1970: a double would lose digits."""
         sql, params = self._milliseconds(compiler)
         return (
             "(TIMESTAMPTZ '1970-01-01 00:00:00+00'"
@@ -87,7 +87,7 @@ class MintedAt(Transform):
     def as_mysql(
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any
     ) -> _Sql:
-        """Count milliseconds on from 1970, and go over to the zone of the rows."""
+        """Add milliseconds to 1970, and convert to the database's time zone."""
         sql, params = self._milliseconds(compiler)
         sql = (
             "TIMESTAMPADD(MICROSECOND, "
@@ -101,14 +101,14 @@ class MintedAt(Transform):
     def as_sqlite(
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any
     ) -> _Sql:
-        """Write the text that Django stores: no fraction where it would be 0."""
+        """Format the text that Django stores: without a fraction if that is 0."""
         sql, params = self._milliseconds(compiler)
         fraction = f"((({sql}) %% 1000 + 1000) %% 1000)"
         seconds = f"((({sql}) - {fraction}) / 1000)"
         text = f"strftime('%%Y-%%m-%%d %%H:%%M:%%S', {seconds}, 'unixepoch')"
         zone = connection.timezone_name
         if zone != "UTC":
-            # Django's own function, for it alone knows zones.
+            # A function of Django's: SQLite has no time zones.
             text = f"django_datetime_trunc('second', {text}, '{zone}', 'UTC')"
         return (
             f"({text} || CASE {fraction} WHEN 0 THEN ''"
@@ -131,40 +131,43 @@ class MintedAt(Transform):
 
 _UNIX_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
-#: Division of whole numbers, which is ``/`` elsewhere.
+#: The operator of integer division, which is ``/`` on other databases.
 _DIVIDE = {"mysql": "DIV"}
 
 
 def generator_of(field: Field[Any, Any]) -> str | None:
-    """Return the alias that mints the values of ``field``, of what it refers to, too.
+    """Return the alias that mints the values of ``field``, or of its target.
 
-    None where that is no field of ours.
+    Return None if that is not a field of UIDs.
     """
     return getattr(target_of(field), "generator", None)
 
 
 def target_of(field: Field[Any, Any]) -> Field[Any, Any]:
-    """Return the field whose values ``field`` has: of a reference, the last one."""
+    """Return the field that defines the values of ``field``: follow relations."""
     while field.is_relation:
         field = field.target_field  # type: ignore[attr-defined]  # of foreign keys
     return field
 
 
 class _PartOfTime:
-    """Mixin for what is got from ``MintedAt`` and has a beginning and an end."""
+    """Mixin for a transform of ``MintedAt`` whose values are spans of time."""
 
     lhs: MintedAt
     tzinfo: Any
     get_tzname: Callable[[], str | None]
 
     def span(self, value: Any) -> Span:
-        """Return the UIDs for which this is ``value``."""
+        """Return the UIDs for which this transform is ``value``."""
         start, end = self.ends(value)
         return Span(self._first_from(start), self._first_from(end))
 
     def ends(self, value: Any) -> tuple[date | None, date | None]:
-        """Return the first day of ``value`` and the day after; None: no such day."""
-        raise NotImplementedError  # pragma: no cover - every subclass has its own
+        """Return the first day of ``value``, and the day after its last.
+
+        None stands for a day past the year 9999.
+        """
+        raise NotImplementedError  # pragma: no cover - every subclass overrides it
 
     def _first_from(self, day: date | None) -> int:
         layout = self.lhs.layout
@@ -181,7 +184,7 @@ class MintedOnDate(_PartOfTime, TruncDate):
     """The date at which a UID was minted, in the current time zone."""
 
     def ends(self, value: date) -> tuple[date, date | None]:
-        """Return the day and the next."""
+        """Return the day, and the next one."""
         return value, None if value == date.max else value + timedelta(days=1)
 
 
@@ -189,7 +192,7 @@ class MintedInYear(_PartOfTime, ExtractYear):
     """The year in which a UID was minted, in the current time zone."""
 
     def ends(self, value: int) -> tuple[date | None, date | None]:
-        """Return the first days of the year and of the next."""
+        """Return the first days of the year and of the next one."""
         return _first_day(value), _first_day(value + 1)
 
 
@@ -197,7 +200,7 @@ class MintedInIsoYear(_PartOfTime, ExtractIsoYear):
     """The year of ISO 8601's weeks in which a UID was minted."""
 
     def ends(self, value: int) -> tuple[date | None, date | None]:
-        """Return the first Mondays of the year and of the next."""
+        """Return the first Mondays of the year and of the next one."""
         return _first_monday(value), _first_monday(value + 1)
 
 
@@ -210,9 +213,9 @@ def _first_monday(year: int) -> date | None:
 
 
 class _BoundsLookup(_Lookup):
-    """Compare the column with UIDs where the right side is a value, not an expression.
+    """Compare the column with UIDs if the right side is a value, not an expression.
 
-    ``lhs`` is a ``MintedAt``, or one of the parts that are got from it.
+    ``lhs`` is a ``MintedAt``, or a ``_PartOfTime`` of one.
     """
 
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Any:
@@ -224,21 +227,21 @@ class _BoundsLookup(_Lookup):
         return f"{sql} {condition}", (*params, *bounds)
 
     def bounds(self, span: Callable[[Any], Span]) -> _Bounds:
-        """Return the UID to begin with and the one to end before, None for no end."""
-        raise NotImplementedError  # pragma: no cover - every subclass has its own
+        """Return the first UID, and the UID after the last, None for no end."""
+        raise NotImplementedError  # pragma: no cover - every subclass overrides it
 
 
 def _column(expression: Any) -> Any:
-    """Return the column of UIDs that ``expression`` is got from."""
+    """Return the column of UIDs from which ``expression`` is derived."""
     while not isinstance(expression, MintedAt):
         expression = expression.lhs
     return expression.lhs
 
 
 def _between(first: int, end: int | None) -> tuple[str, tuple[int, ...]]:
-    """Return a condition and its integers, none of them more than a column holds."""
+    """Return a condition and its integers, all of which a bigint can hold."""
     if first >= (_NO_BIGINT if end is None else end):
-        return "BETWEEN %s AND %s", (1, 0)  # nothing, and no row is looked at for it
+        return "BETWEEN %s AND %s", (1, 0)  # matches nothing, without reading a row
     if end is None:
         return ">= %s", (first,)
     return "BETWEEN %s AND %s", (first, end - 1)

@@ -6,70 +6,150 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import IntegrityError, models, transaction
-from django.db.models import Exists, Q
+from django.db.models import Count, Exists, F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from django_uidgen import conf
-from django_uidgen.core.backdating import Blocks
+from django_uidgen.core.backdated import Blocks
 from django_uidgen.core.exceptions import UidError
 from django_uidgen.core.layout import BitLayout
 
-#: The first term of a worker id that is kept for past moments says that it is kept.
-_FIRST_PAST_TERM = 2
+#: The term of the first slot: term 1 marks the worker id as reserved.
+_FIRST_BACKDATED_TERM = 2
 
 
-def past_term(blocks: Blocks, block: int, share: int) -> int:
-    """Return the term of a share of ``block``.
+def backdated_term(blocks: Blocks, block: int, slot: int) -> int:
+    """Return the term of a slot of ``block``.
 
-    Each has one of its own, so the unique constraint lets each be leased once.
+    Every slot has a different term, so the unique constraint allows one lease of each.
     """
-    return _FIRST_PAST_TERM + blocks.number(block, share)
+    return _FIRST_BACKDATED_TERM + blocks.number(block, slot)
+
+
+#: The columns of a lease in the admin and the REST API, in this order.
+SHOWN_COLUMNS = (
+    "generator",
+    "worker_id",
+    "term",
+    "state",
+    "host_name",
+    "process_id",
+    "node_type",
+    "launched_at",
+    "reserved_from_at",
+    "reserved_until_at",
+    "released_at",
+    "layout",
+)
+
+#: The columns of a list of leases in the admin and in ``manage.py uidgen``.
+LISTED_COLUMNS = tuple(
+    name
+    for name in SHOWN_COLUMNS
+    if name not in {"reserved_from_at", "released_at", "layout"}
+)
+
+
+class LeaseState(models.TextChoices):
+    """The state of a lease at the present moment.
+
+    If its generator has another layout now, the ticks of a lease cannot be interpreted,
+    and it does not lapse.
+    """
+
+    LIVE = "live", _("live")
+    #: The lease lapsed, or a clean exit released it.
+    FREE = "free", _("free")
+    #: A successor has taken the worker id, or the lease is a backdated one.
+    SEALED = "sealed", _("sealed")
+
+
+def _conditions() -> dict[LeaseState, Q]:
+    """Return the condition of each state, which is ``WorkerNode.state`` in SQL."""
+    now = datetime.now(UTC)
+    over = Q(released_at__isnull=False)
+    for config in conf.valid_configs():
+        over |= Q(
+            generator=config.alias,
+            layout=config.layout.fingerprint,
+            reserved_until__lte=config.layout.tick_at(now),
+        )
+    return {
+        LeaseState.LIVE: Q(sealed=False) & ~over,
+        LeaseState.FREE: Q(sealed=False) & over,
+        LeaseState.SEALED: Q(sealed=True),
+    }
 
 
 class WorkerNodeQuerySet(models.QuerySet["WorkerNode"]):
-    """The verbs of the lease protocol. Each is one atomic compare-and-swap.
+    """Filters of the worker table, and the verbs of the lease protocol.
 
-    All of them run on the database that the queryset is bound to by ``using()``.
-    Ticks are those of the generator's layout.
+    Each verb is one atomic compare-and-swap, on the database of the queryset. Ticks are
+    those of the generator's layout.
     """
 
     def for_generator(self, alias: str) -> WorkerNodeQuerySet:
-        """Keep the leases of the generator ``alias``."""
+        """Restrict to the leases of the generator ``alias``."""
         return self.filter(generator=alias)
 
     def unsealed(self, alias: str) -> WorkerNodeQuerySet:
-        """Keep the last lease of each worker id of ``alias``."""
+        """Restrict to the last lease of each worker id of ``alias``."""
         return self.filter(generator=alias, sealed=False)
 
-    def live(self, alias: str, now: int) -> WorkerNodeQuerySet:
-        """Keep the leases of ``alias`` that hold after tick ``now``."""
-        return self.unsealed(alias).filter(reserved_until__gt=now)
+    def reserved_beyond(self, alias: str, tick: int) -> WorkerNodeQuerySet:
+        """Restrict to the unsealed leases of ``alias`` that end after ``tick``.
+
+        They may include released ones, which are not live.
+        """
+        return self.unsealed(alias).filter(reserved_until__gt=tick)
+
+    def in_state(self, state: str) -> WorkerNodeQuerySet:
+        """Restrict to the leases in ``state``, a ``LeaseState`` or its value.
+
+        Raise ``ValueError`` for any other state.
+        """
+        return self.filter(_conditions()[LeaseState(state)])
+
+    def count_states(self) -> dict[str, int]:
+        """Return the number of leases in each state, with one query."""
+        counts = {
+            state.value: Count("pk", filter=condition)
+            for state, condition in _conditions().items()
+        }
+        return self.aggregate(**counts)
+
+    def count_ids_left(self, config: conf.GeneratorConfig) -> tuple[int, int]:
+        """Return the number of unused worker ids, and of those that are free again."""
+        first, last = config.worker_ids
+        mine = self.for_generator(config.alias).filter(worker_id__range=(first, last))
+        used = mine.values("worker_id").distinct().count()
+        return last - first + 1 - used, mine.in_state(LeaseState.FREE).count()
 
     def for_uid(self, uid: int, alias: str = conf.DEFAULT_ALIAS) -> WorkerNodeQuerySet:
-        """Keep the one lease that ``uid`` was minted under, if it is in the table."""
+        """Restrict to the one lease with which ``uid`` was minted, or none."""
         layout = conf.get_config(alias).layout
         parts = layout.decompose(uid)
         blocks = Blocks(layout)
-        share = parts.sequence // blocks.share_size
-        kept = self.model._default_manager.using(self.db).kept(alias)
+        slot = parts.sequence // blocks.slot_size
+        reserved = self.model._default_manager.using(self.db).reserved(alias)
         return self.filter(
-            ~Exists(kept.filter(worker_id=parts.worker_id))
-            | Q(term=past_term(blocks, blocks.block_of(parts.tick), share)),
+            ~Exists(reserved.filter(worker_id=parts.worker_id))
+            | Q(term=backdated_term(blocks, blocks.block_of(parts.tick), slot)),
             generator=alias,
             worker_id=parts.worker_id,
             reserved_from__lte=parts.tick,
             reserved_until__gt=parts.tick,
         )
 
-    def kept(self, alias: str) -> WorkerNodeQuerySet:
-        """Keep the rows that say that a worker id is kept for past moments."""
+    def reserved(self, alias: str) -> WorkerNodeQuerySet:
+        """Restrict to the rows that reserve a worker id for backdated UIDs."""
         return self.filter(generator=alias, term=1, sealed=True, reserved_until=0)
 
     def start_term(self, *, term: int = 1, **values: Any) -> WorkerNode | None:
-        """Insert the first lease of a worker id that was never used, or another term.
+        """Insert a lease: by default the first term of an unused worker id.
 
-        Return None where another process was first: the unique constraint decides.
+        Return None if the term exists: the unique constraint decides a race.
         """
         try:
             with transaction.atomic(using=self.db):
@@ -77,26 +157,29 @@ class WorkerNodeQuerySet(models.QuerySet["WorkerNode"]):
         except IntegrityError:
             return None
 
-    def kept_for_the_past(self, **values: Any) -> bool:
-        """Keep a worker id for past moments, for ever; tell whether it is.
+    def reserve(self, **values: Any) -> bool:
+        """Reserve a worker id for backdated UIDs for ever. Return whether it is.
 
-        Its first term, which would be the first lease of a process, is taken by a row
-        without a tick, and sealed. So it is decided once, by the unique constraint: no
-        process can lease the worker id any more, or this one has no right to the past.
+        Insert a sealed row without ticks as its first term, which would otherwise be
+        the first lease of a process. The unique constraint decides once and for all
+        between the two uses of the worker id.
         """
-        kept = self.kept(values["generator"]).filter(worker_id=values["worker_id"])
-        if kept.exists():
+        reserved = self.reserved(values["generator"]).filter(
+            worker_id=values["worker_id"]
+        )
+        if reserved.exists():
             return True
         self.start_term(reserved_from=0, reserved_until=0, sealed=True, **values)
-        return kept.exists()
+        return reserved.exists()
 
     def take_over(
         self, seen: WorkerNode, *, start: int, lease: int, end: int, **values: Any
     ) -> WorkerNode | None:
-        """Seal the lease ``seen`` and insert its successor, for ``lease`` ticks.
+        """Seal the lease ``seen`` and insert its successor, of ``lease`` ticks.
 
-        The successor begins at ``start``, but not before the end that was seen and
-        sealed, and ends by ``end``. Return None where ``seen`` has changed meanwhile.
+        The successor begins at ``start``, or at the end of ``seen`` if that is later,
+        and ends at ``end`` at the latest. Return None if ``seen`` has changed since it
+        was read.
         """
         with transaction.atomic(using=self.db):
             sealed = self.filter(
@@ -114,10 +197,10 @@ class WorkerNodeQuerySet(models.QuerySet["WorkerNode"]):
             )
 
     def insert_quietly(self, **values: Any) -> WorkerNode:
-        """Insert a row and send no signal.
+        """Insert a row without sending signals.
 
-        A receiver that makes a row of its own for every row that is saved would mint
-        while the lease is being claimed.
+        A receiver that creates a row for every saved row would mint while the lease is
+        being claimed.
         """
         [node] = self.bulk_create([self.model(**values)])
         if not node.pk:  # pragma: no cover - MySQL, which has no RETURNING
@@ -125,10 +208,17 @@ class WorkerNodeQuerySet(models.QuerySet["WorkerNode"]):
             return terms.get(term=node.term)
         return node
 
+    def found_by_a_write(self) -> bool:
+        """Return whether there is a row, by a write that changes nothing.
+
+        A read may be answered by a replica, or by an older snapshot.
+        """
+        return bool(self.update(sealed=F("sealed")))
+
     def renew(self, pk: int, until: int) -> bool:
-        """Let the lease ``pk`` end at ``until``. Never shorten it, never unseal it."""
-        # The last condition keeps a renewal that was given up by its client, but runs
-        # late on the server, from shortening the lease.
+        """Extend the unsealed lease ``pk`` to ``until``. Return whether it changed."""
+        # Without the last condition, a renewal that runs late on the server, after its
+        # client has timed out, could shorten the lease.
         return bool(
             self.filter(pk=pk, sealed=False, reserved_until__lt=until).update(
                 reserved_until=until, released_at=None, modified=timezone.now()
@@ -136,7 +226,10 @@ class WorkerNodeQuerySet(models.QuerySet["WorkerNode"]):
         )
 
     def release(self, pk: int, until: int) -> bool:
-        """Let the lease ``pk`` end at ``until``, of which no tick was minted."""
+        """Release the unsealed lease ``pk``. Return whether it changed.
+
+        It ends at ``until``, the first tick in which nothing was minted.
+        """
         now = timezone.now()
         return bool(
             self.filter(pk=pk, sealed=False).update(
@@ -148,17 +241,17 @@ class WorkerNodeQuerySet(models.QuerySet["WorkerNode"]):
 class WorkerNode(models.Model):
     """One lease: the sole right of one process to mint with one worker id.
 
-    It holds for the ticks ``[reserved_from, reserved_until)``. After Baidu's
-    WORKER_NODE, whose worker ids are never used again.
+    It covers the ticks ``[reserved_from, reserved_until)``. After Baidu's WORKER_NODE,
+    whose worker ids are never used again.
     """
 
     class NodeType(models.IntegerChoices):
-        """Where the process runs. The numbers are Baidu's."""
+        """The environment of the process. The numbers are Baidu's."""
 
         CONTAINER = 1, _("container")
         ACTUAL = 2, _("actual machine")
 
-    # Ours would need a UID to claim a lease, and a lease to mint a UID.
+    # With a UidAutoField, a claim would need a UID, and a UID needs a lease.
     id = models.BigAutoField(primary_key=True)
     generator = models.CharField(_("generator"), max_length=64)
     worker_id = models.BigIntegerField(_("worker id"))
@@ -178,7 +271,7 @@ class WorkerNode(models.Model):
         _("released at"),
         null=True,
         blank=True,
-        help_text=_("When a clean exit gave the lease back."),
+        help_text=_("When a clean exit released the lease."),
     )
     layout = models.CharField(
         _("layout"), max_length=80, help_text=_("Widths, length of a tick, epoch.")
@@ -195,7 +288,7 @@ class WorkerNode(models.Model):
     objects = WorkerNodeQuerySet.as_manager()
 
     class Meta:
-        """One row for each term of a worker id, found by worker id and by end."""
+        """One row for each term of a worker id; indexes by worker id and by end."""
 
         verbose_name = _("worker node")
         verbose_name_plural = _("worker nodes")
@@ -219,7 +312,7 @@ class WorkerNode(models.Model):
 
     @property
     def bit_layout(self) -> BitLayout | None:
-        """The layout of the ticks, or None where the generator has another by now."""
+        """The layout of the ticks; None if the generator has another one now."""
         try:
             layout = conf.get_config(self.generator).layout
         except UidError:
@@ -227,24 +320,30 @@ class WorkerNode(models.Model):
         return layout if layout.fingerprint == self.layout else None
 
     @property
-    def state(self) -> str:
-        """Return "live", "free" (lapsed or released) or "sealed"."""
+    def state(self) -> LeaseState:
+        """The state at the present moment. ``in_state()`` finds leases by it."""
         if self.sealed:
-            return "sealed"
+            return LeaseState.SEALED
+        over = self.released_at is not None or self._has_lapsed
+        return LeaseState.FREE if over else LeaseState.LIVE
+
+    @property
+    def _has_lapsed(self) -> bool:
         layout = self.bit_layout
-        if layout is None:
-            return "free" if self.released_at else "live"
-        lapsed = self.reserved_until <= layout.tick_at(datetime.now(UTC))
-        return "free" if lapsed or self.released_at else "live"
+        now = datetime.now(UTC)
+        return layout is not None and self.reserved_until <= layout.tick_at(now)
 
     @property
     def reserved_from_at(self) -> datetime | None:
-        """The moment of ``reserved_from``; None where the layout is not known."""
+        """The moment of ``reserved_from``; None if the layout is another one now."""
         return self._moment(self.reserved_from)
 
     @property
     def reserved_until_at(self) -> datetime | None:
-        """The moment of ``reserved_until``; None for no end or an unknown layout."""
+        """The moment of ``reserved_until``.
+
+        None if the lease lasts to the end of the layout, or the layout is another now.
+        """
         layout = self.bit_layout
         if layout is None or self.reserved_until > layout.max_tick:
             return None

@@ -1,6 +1,6 @@
-"""UIDs as bounds of moments: for raw SQL, partitions, and the lookups of the fields.
+"""Moments as bounds of UIDs: for raw SQL, partitions, and the lookups of the fields.
 
-``minted_at`` of a UID is the beginning of its tick. All bounds keep to that, so that
+``minted_at`` of a UID is the beginning of its tick. All bounds use this definition, so
 they agree with ``parse()`` on every row.
 """
 
@@ -17,32 +17,34 @@ from django_uidgen.core.layout import BitLayout
 
 
 class Span(NamedTuple):
-    """UIDs from ``first`` on and before ``end``."""
+    """The UIDs from ``first``, included, to ``end``, excluded."""
 
     first: int
     end: int
 
 
 def uid_floor(moment: datetime, generator: str = DEFAULT_ALIAS) -> int:
-    """Return the lowest UID of all that are minted at ``moment`` or later.
+    """Return the lowest UID that can be minted at ``moment`` or later.
 
-    ``id >= uid_floor(moment)`` are the rows minted from ``moment`` on,
-    ``id < uid_floor(moment)`` those minted before it. 0 for a moment before the epoch.
-    For one after the end of the layout's time, the number that no UID reaches: 2 to the
-    power of the layout's bits, for 63 bits one more than a ``bigint`` holds.
+    ``id >= uid_floor(moment)`` selects the rows minted from ``moment`` on,
+    ``id < uid_floor(moment)`` those minted before it. Return 0 for a moment before the
+    epoch. For a moment after the layout's last tick, return 2 to the power of the
+    layout's bits, which is larger than every UID; with 63 bits, a ``bigint`` cannot
+    hold it.
 
-    A moment without a time zone is taken as Django takes it: in the default zone, with
-    a warning where ``USE_TZ`` is on. Raise ``TypeError`` for anything but a datetime,
-    and ``InvalidSetting`` for an unknown alias.
+    A naive moment is in the default time zone, as in Django, with a warning if
+    ``USE_TZ`` is on. Raise ``TypeError`` for anything but a datetime, and
+    ``InvalidSetting`` for an unknown alias.
     """
     return span_of(moment, get_config(generator).layout).first
 
 
 def uid_ceil(moment: datetime, generator: str = DEFAULT_ALIAS) -> int:
-    """Return the highest UID of all that are minted at ``moment`` or before.
+    """Return the highest UID that can be minted at ``moment`` or before.
 
-    ``id <= uid_ceil(moment)`` are the rows minted up to ``moment``, ``id >
-    uid_ceil(moment)`` those minted after it. -1 for a moment before the epoch.
+    ``id <= uid_ceil(moment)`` selects the rows minted up to ``moment``, ``id >
+    uid_ceil(moment)`` those minted after it. Return -1 for a moment before the epoch.
+    See ``uid_floor`` for naive moments and errors.
     """
     return span_of(moment, get_config(generator).layout).end - 1
 
@@ -50,17 +52,17 @@ def uid_ceil(moment: datetime, generator: str = DEFAULT_ALIAS) -> int:
 def uid_bounds(
     start: datetime, end: datetime, generator: str = DEFAULT_ALIAS
 ) -> tuple[int, int]:
-    """Return ``(low, high)``: ``low <= id < high`` are minted in ``[start, end)``.
+    """Return ``(low, high)``: ``low <= id < high`` selects rows of ``[start, end)``.
 
-    As a partition's ``FROM (low) TO (high)`` has it. See ``uid_floor``.
+    A partition ``FROM (low) TO (high)`` has the same bounds. See ``uid_floor``.
     """
     return uid_floor(start, generator), uid_floor(end, generator)
 
 
 def span_of(moment: datetime, layout: BitLayout) -> Span:
-    """Return the UIDs whose ``minted_at`` is ``moment``; empty between two ticks.
+    """Return the UIDs whose ``minted_at`` is ``moment``: none if no tick begins there.
 
-    Empty or not, all UIDs before it are below ``first``, all after it from ``end`` on.
+    In both cases earlier UIDs are below ``first``, and later UIDs are ``end`` or above.
     """
     tick, rest = divmod(
         aware(moment) - layout.epoch, timedelta(milliseconds=layout.tick_ms)
@@ -70,24 +72,27 @@ def span_of(moment: datetime, layout: BitLayout) -> Span:
 
 
 def lowest_from(tick: int, layout: BitLayout) -> int:
-    """Return the lowest UID from ``tick`` on, which may be outside the layout's time.
+    """Return the lowest UID from ``tick`` on.
 
-    0 before it; after it, the number that no UID reaches.
+    Return 0 for a negative tick. For a tick after the layout's last, return 2 to the
+    power of the layout's bits.
     """
     inside = min(max(tick, 0), layout.max_tick + 1)
     return inside << layout.time_shift
 
 
 def aware(moment: datetime) -> datetime:
-    """Return ``moment`` in UTC; without a zone it is taken as Django takes it.
+    """Return ``moment`` in UTC; a naive one is in the default zone, as in Django.
 
-    The first or last moment that datetime can hold, where it would be none in UTC.
+    If datetime cannot hold the moment in UTC, return its first or last moment instead.
     Raise ``TypeError`` for anything but a datetime.
     """
     if not isinstance(moment, datetime):
-        raise TypeError(f"{moment!r} is no moment; give a datetime with a time zone.")
+        raise TypeError(
+            f"{moment!r} is not a datetime; give a datetime with a time zone."
+        )
     if timezone.is_naive(moment):
-        # Warns where USE_TZ is on, and gives it the default zone.
+        # With USE_TZ on, this warns and adds the default zone.
         moment = DateTimeField().get_prep_value(moment)
     if timezone.is_naive(moment):
         moment = timezone.make_aware(moment, timezone.get_default_timezone())

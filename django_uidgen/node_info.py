@@ -1,4 +1,4 @@
-"""Who this process is: host, process id, container or not, time of launch."""
+"""The identity of this process: host, process id, container or not, time of launch."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from typing import Any
 
 from django.utils import timezone
 
-#: Words in a control group's path that container runtimes put there.
+#: Words that container runtimes put into the path of a control group.
 _CONTAINER_GROUPS = ("docker", "kubepods", "containerd", "crio", "libpod", "lxc")
 
-#: Baidu's pair: the host of the container, and its port there.
+#: The variables of Baidu's JPaaS: the host of the container, and its port there.
 _JPAAS = ("JPAAS_HOST", "JPAAS_HTTP_PORT")
 
-#: By process id, the time of its launch, in seconds since 1970, noted by the import of
-#: this module. A forked child is a launch of its own.
+#: By process id, the time of the launch in seconds since 1970, taken when this module
+#: is imported. A forked child counts as another launch.
 _launches: dict[int, float] = {os.getpid(): time.time()}
 
 
 def in_container(
     environ: Mapping[str, str] | None = None, root: Path = Path("/")
 ) -> bool:
-    """Tell whether this process runs in a container.
+    """Return whether this process runs in a container.
 
-    Kubernetes and Baidu's JPaaS say so in the environment, Docker and Podman with a
-    file, and most runtimes in the name of the control group. ``root`` is where the
-    files are looked for.
+    Kubernetes and Baidu's JPaaS set environment variables, Docker and Podman create a
+    file, and most runtimes name the control group. ``root`` is the root directory for
+    these files.
     """
     environ = os.environ if environ is None else environ
     if "KUBERNETES_SERVICE_HOST" in environ or all(map(environ.get, _JPAAS)):
@@ -53,17 +53,17 @@ def host_name(environ: Mapping[str, str] | None = None) -> str:
 
 
 def launched_at() -> datetime:
-    """Return when this process was launched, or first asked after its fork.
+    """Return when this process was launched, or first called this after its fork.
 
-    Aware and in UTC if USE_TZ is on, else naive, as ``timezone.now()``.
+    Aware and in UTC if USE_TZ is on, else naive, like ``timezone.now()``.
     """
-    # Of two threads of a child, the second gets what the first has noted.
+    # Atomic: two threads of a child receive the same time.
     launch = _launches.setdefault(os.getpid(), time.time())
     return datetime.fromtimestamp(launch, timezone.now().tzinfo)
 
 
 def describe() -> dict[str, Any]:
-    """Return the columns of the worker table that say who this process is."""
+    """Return the columns of the worker table that identify this process."""
     from django_uidgen.models import WorkerNode
 
     node_type = WorkerNode.NodeType

@@ -1,7 +1,7 @@
 """Migration operations for columns of UIDs in tables that have rows.
 
-Django's ``AddField`` asks a default once and writes it to all rows, so each would get
-the same UID.
+Django's ``AddField`` evaluates a default once and writes it to all rows, so all would
+have the same UID.
 """
 
 from __future__ import annotations
@@ -28,43 +28,67 @@ if TYPE_CHECKING:
 logger = logging.getLogger("django_uidgen")
 
 
-def _fill(
-    model: type[models.Model],
-    operation: AddUidField | BackfillUid,
-    schema_editor: BaseDatabaseSchemaEditor,
-) -> None:
-    """Fill the column of an operation, and log how far it is."""
-    name = operation.name
-    label = model._meta.label
-
-    def log(done: int) -> None:
-        logger.info("%s.%s: %s rows have got a UID.", label, name, f"{done:,}")
-
-    backfill(
-        model,
-        name,
-        moments_from=operation.moments_from,
-        batch_size=operation.batch_size,
-        using=schema_editor.connection.alias,
-        on_batch=log,
-    )
-
-
-class AddUidField(AddField):
-    """Add a column of UIDs, and give each row that is there one of its own.
-
-    It is added without a UID, filled in batches, and made unique and NOT NULL at the
-    end, as the field says. With ``backfill=False`` it is only added: the field must
-    take NULL then, and ``manage.py uidgen backfill`` fills it.
+class _FillOperation(Operation):
+    """The base class of operations that fill a column.
 
     ``moments_from`` and ``batch_size`` are those of ``backfill()``.
-
-    In a migration with ``atomic = False`` each batch is committed, and a migration that
-    was killed goes on where it was when it is run again.
     """
 
-    #: The rows are read.
+    #: SQL is not enough: the rows are read.
     reduces_to_sql = False
+
+    def __init__(
+        self,
+        model_name: str,
+        name: str,
+        *,
+        moments_from: str | None = None,
+        batch_size: int = BATCH_SIZE,
+    ) -> None:
+        self.model_name = model_name
+        self.name = name
+        self.moments_from = moments_from
+        self.batch_size = batch_size
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        """Return the arguments for a migration: names, and options that were set."""
+        kwargs: dict[str, Any] = {"model_name": self.model_name, "name": self.name}
+        if self.moments_from is not None:
+            kwargs["moments_from"] = self.moments_from
+        if self.batch_size != BATCH_SIZE:
+            kwargs["batch_size"] = self.batch_size
+        return type(self).__name__, [], kwargs
+
+    def _fill(
+        self, model: type[models.Model], schema_editor: BaseDatabaseSchemaEditor
+    ) -> None:
+        """Fill the column of ``model``, and log the number of rows after each batch."""
+        label = f"{model._meta.label}.{self.name}"
+        backfill(
+            model,
+            self.name,
+            moments_from=self.moments_from,
+            batch_size=self.batch_size,
+            using=schema_editor.connection.alias,
+            on_batch=lambda done: logger.info(
+                "%s: %s rows filled.", label, f"{done:,}"
+            ),
+        )
+
+
+class AddUidField(_FillOperation, AddField):
+    """Add a column of UIDs, and write a different UID to each row.
+
+    The column is added with NULLs, filled in batches, and finally made unique and NOT
+    NULL as the field demands. With ``backfill=False`` it is only added: then the field
+    must have ``null=True``, and ``manage.py uidgen backfill`` fills it.
+
+    ``moments_from`` and ``batch_size`` are those of ``backfill()``. Raise
+    ``ValueError`` for a field that is not a ``UidField`` or is a primary key.
+
+    In a migration with ``atomic = False`` each batch is committed, and a migration that
+    was killed continues when it is run again.
+    """
 
     def __init__(
         self,
@@ -79,29 +103,30 @@ class AddUidField(AddField):
         if not isinstance(field, UidField) or field.primary_key:
             raise ValueError(
                 f"AddUidField adds a UidField beside the primary key, not {field!r}. "
-                f"To put UIDs in the place of a primary key, see the documentation."
+                f"To replace a primary key by UIDs, see the documentation."
             )
         if not backfill and not field.null:
-            raise ValueError("AddUidField with backfill=False wants null=True.")
+            raise ValueError("AddUidField with backfill=False needs null=True.")
         self.backfill = backfill
-        self.moments_from = moments_from
-        self.batch_size = batch_size
-        super().__init__(model_name, name, field)
+        AddField.__init__(self, model_name, name, field)
+        super().__init__(
+            model_name, name, moments_from=moments_from, batch_size=batch_size
+        )
 
-    def deconstruct(self) -> Any:
-        """Return what a migration writes."""
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        """Return the arguments for a migration, including the field."""
         name, args, kwargs = super().deconstruct()
+        kwargs["field"] = self.field
         if not self.backfill:
             kwargs["backfill"] = False
-        kwargs.update(_given(self.moments_from, self.batch_size))
         return name, args, kwargs
 
     def reduce(self, operation: Operation, app_label: str) -> Any:
-        """Merge with no other operation: rows are filled between them."""
+        """Merge with no other operation: this one fills rows."""
         return FieldOperation.reduce(self, operation, app_label)
 
     def describe(self) -> str:
-        """Return what is shown by ``migrate --plan``."""
+        """Return the text for ``migrate --plan``."""
         return f"Add UIDs {self.name} to {self.model_name}"
 
     def database_forwards(
@@ -111,7 +136,7 @@ class AddUidField(AddField):
         from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
-        """Add the column, fill it, and make it what the field says."""
+        """Add the column, fill it, and give it the options of the field."""
         connection = schema_editor.connection
         from_model = from_state.apps.get_model(app_label, self.model_name)
         if not self.allow_migrate_model(connection.alias, from_model):
@@ -124,10 +149,10 @@ class AddUidField(AddField):
             self._make_final(schema_editor, from_model, version)
             return
         to_fill = self._model_with_uids(app_label, from_state)
-        _fill(to_fill, self, schema_editor)
+        self._fill(to_fill, schema_editor)
         with _locked(schema_editor, from_model):
-            # What was written meanwhile.
-            _fill(to_fill, self, schema_editor)
+            # Rows that others have inserted meanwhile.
+            self._fill(to_fill, schema_editor)
             self._make_final(schema_editor, from_model, version)
 
     def _make_final(
@@ -136,7 +161,7 @@ class AddUidField(AddField):
         model: type[models.Model],
         version: Callable[..., type[models.Model]],
     ) -> None:
-        """Alter the column from what it is by now, if the migration runs again."""
+        """Alter the column from its present options, after a killed run too."""
         now = _as_it_is(schema_editor.connection, model, self._column)
         _, _, args, final = self.field.deconstruct()
         final.pop("generator", None)
@@ -158,7 +183,7 @@ class AddUidField(AddField):
     def _model_with(
         self, app_label: str, state: ProjectState, *args: Any, **options: Any
     ) -> type[models.Model]:
-        """Return the model with a column that has no default: one for all rows."""
+        """Return the model with a column without a default: rows would share that."""
         options.setdefault("db_column", self.field.db_column)
         return self._with(app_label, state, models.BigIntegerField(*args, **options))
 
@@ -179,37 +204,15 @@ class AddUidField(AddField):
         return state.apps.get_model(app_label, self.model_name)
 
 
-class BackfillUid(Operation):
-    """Give each row a UID that has none in a column of UIDs that takes NULL.
+class BackfillUid(_FillOperation):
+    """Write a UID to each row that has NULL in a column of UIDs.
 
-    ``moments_from`` and ``batch_size`` are those of ``backfill()``. To take it back
-    does nothing: what was there before was nothing.
+    ``moments_from`` and ``batch_size`` are those of ``backfill()``. Backwards it does
+    nothing: the UIDs stay.
     """
 
-    reduces_to_sql = False
-    reversible = True
-
-    def __init__(
-        self,
-        model_name: str,
-        name: str,
-        *,
-        moments_from: str | None = None,
-        batch_size: int = BATCH_SIZE,
-    ) -> None:
-        self.model_name = model_name
-        self.name = name
-        self.moments_from = moments_from
-        self.batch_size = batch_size
-
-    def deconstruct(self) -> Any:
-        """Return what a migration writes."""
-        kwargs = {"model_name": self.model_name, "name": self.name}
-        given = _given(self.moments_from, self.batch_size)
-        return type(self).__name__, [], kwargs | given
-
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
-        """Change nothing of the models."""
+        """Leave the state of the models unchanged."""
 
     def database_forwards(
         self,
@@ -221,7 +224,7 @@ class BackfillUid(Operation):
         """Fill the column."""
         model = from_state.apps.get_model(app_label, self.model_name)
         if self.allow_migrate_model(schema_editor.connection.alias, model):
-            _fill(model, self, schema_editor)
+            self._fill(model, schema_editor)
 
     def database_backwards(
         self,
@@ -230,26 +233,16 @@ class BackfillUid(Operation):
         from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
-        """Leave the UIDs where they are."""
+        """Do nothing: the UIDs stay."""
 
     def describe(self) -> str:
-        """Return what is shown by ``migrate --plan``."""
+        """Return the text for ``migrate --plan``."""
         return f"Give rows of {self.model_name} a UID in {self.name}"
 
     @property
     def migration_name_fragment(self) -> str:
-        """Return a part of a name for the migration."""
+        """Return a part of the migration's default name."""
         return f"backfill_{self.model_name.lower()}_{self.name.lower()}"
-
-
-def _given(moments_from: str | None, batch_size: int) -> dict[str, Any]:
-    """Return the options that are not as usual."""
-    given: dict[str, Any] = {}
-    if moments_from is not None:
-        given["moments_from"] = moments_from
-    if batch_size != BATCH_SIZE:
-        given["batch_size"] = batch_size
-    return given
 
 
 def _description(
@@ -265,7 +258,7 @@ def _description(
 def _as_it_is(
     connection: BaseDatabaseWrapper, model: type[models.Model], column: str
 ) -> dict[str, bool]:
-    """Return the options of the column as the database has it."""
+    """Return the options of the column in the database."""
     with connection.cursor() as cursor:
         constraints = connection.introspection.get_constraints(
             cursor, model._meta.db_table
@@ -283,7 +276,7 @@ def _as_it_is(
 def _locked(
     schema_editor: BaseDatabaseSchemaEditor, model: type[models.Model]
 ) -> Iterator[None]:
-    """Keep others from writing to the table, where that can be with DDL."""
+    """Lock the table against other writers, if the database has transactional DDL."""
     connection = schema_editor.connection
     if not connection.features.can_rollback_ddl:
         yield
@@ -296,10 +289,10 @@ def _locked(
 
 
 def _check_constraints(connection: BaseDatabaseWrapper) -> None:
-    """Check what would be checked at the commit.
+    """Check deferred constraints now, on PostgreSQL.
 
-    PostgreSQL alters no table whose rows wait for that, as those that an operation of
-    the same migration has made.
+    PostgreSQL cannot alter a table with pending checks, for example of rows that an
+    earlier operation of the same migration has created.
     """
     if connection.vendor == "postgresql" and connection.in_atomic_block:
         connection.check_constraints()

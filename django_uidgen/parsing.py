@@ -1,4 +1,4 @@
-"""Read a UID: when, by which worker id, and by which process it was minted."""
+"""Parse a UID: when, with which worker id, and by which process it was minted."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class ParsedUid:
 
     @property
     def worker_node(self) -> WorkerNode | None:
-        """The lease that the UID was minted under, looked up in the worker table.
+        """The lease with which the UID was minted, from the worker table.
 
-        None where there is no such row: the UID was never minted, or was in a test run
-        or without a table, or the row was deleted.
+        None if there is no row: the UID was never minted, or in a test run, or without
+        a worker table, or the row was deleted.
         """
         from django_uidgen.models import WorkerNode
 
@@ -47,7 +47,7 @@ class ParsedUid:
 def parse(uid: int | str, generator: str = DEFAULT_ALIAS) -> ParsedUid:
     """Return the parts of ``uid``, an int or its decimal digits.
 
-    ``generator`` is the alias that minted it. Raise ``InvalidUid`` for what is no UID
+    ``generator`` is the alias that minted it. Raise ``InvalidUid`` if it is not a UID
     of that generator's layout, and ``InvalidSetting`` for an unknown alias.
     """
     layout = get_config(generator).layout

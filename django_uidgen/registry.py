@@ -5,27 +5,30 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 from django.apps import apps
+from django.db import transaction
 
-from django_uidgen import conf, moments
+from django_uidgen import bootstrap, conf, moments
 from django_uidgen.conf import DEFAULT_ALIAS
-from django_uidgen.core import fork
+from django_uidgen.core import fork, process
 from django_uidgen.core.exceptions import UidError
-from django_uidgen.core.generators import Refill, UidGenerator, fast_uid
+from django_uidgen.core.generators import UidGenerator
+from django_uidgen.core.hot_path import Refill, fast_uid
 
 logger = logging.getLogger("django_uidgen")
 
-#: How long the start of a server may be waited for before a worker id is claimed, in s.
+#: The longest wait of the start-up claim for all apps to be ready, in seconds.
 _START_TIMEOUT = 60.0
 
-#: How long a fork or an exit waits for a claim of the start to end, in seconds.
+#: The longest wait of a fork or an exit for the start-up claim, in seconds.
 _STOP_TIMEOUT = 1.0
 
 
 class _Built(NamedTuple):
-    """A generator, and what it was built for."""
+    """A generator, and the configuration for which it was built."""
 
     generator: UidGenerator
     config: conf.GeneratorConfig
@@ -33,10 +36,13 @@ class _Built(NamedTuple):
 
 
 class Generators(fork.ForkAware):
-    """``generators[alias]``: built at its first use, and anew when its setting changed.
+    """``generators[alias]``: built at first use, and again after a setting changed.
 
-    Not a ``BaseConnectionHandler``: its storage is per thread, and three threads would
-    have three generators.
+    Not a ``BaseConnectionHandler``, which would store one generator for each thread.
+
+    ``_built`` is written under ``_lock``. A use reads one key without it; whoever finds
+    a stale value looks again under the lock. ``_assigning`` is written by single
+    stores, at the start of a process and in children, and read by forks and at exit.
     """
 
     def __init__(self) -> None:
@@ -46,9 +52,12 @@ class Generators(fork.ForkAware):
         fork.hooks.add(self)
 
     def __getitem__(self, alias: str) -> UidGenerator:
-        """Return the generator of ``alias``. Raise ``InvalidSetting`` for others."""
-        # Not under the lock: this imports classes, and an import may run any code.
-        config, in_test_run = conf.get_config(alias), conf.in_test_run()
+        """Return the generator of ``alias``.
+
+        Raise ``InvalidSetting`` if the alias is unknown or its setting is invalid.
+        """
+        # Without the lock: this imports classes, and an import may run any code.
+        config, in_test_run = conf.get_config(alias), process.in_test_run()
         built = self._built.get(alias)
         if built is None or (built.config, built.in_test_run) != (config, in_test_run):
             return self._build(config, in_test_run=in_test_run)
@@ -77,12 +86,12 @@ class Generators(fork.ForkAware):
         return alias in conf.aliases()
 
     def built(self) -> list[UidGenerator]:
-        """Return the generators that were used so far."""
+        """Return the generators that were built so far."""
         with self._lock:
             return [built.generator for built in self._built.values()]
 
     def reset(self) -> None:
-        """Give all leases back, and build the generators anew at their next use."""
+        """Close and discard all generators. Their next use builds new ones."""
         with self._lock:
             stale, self._built = self._built, {}
         for built in stale.values():
@@ -91,9 +100,9 @@ class Generators(fork.ForkAware):
     # The start and the end of a process.
 
     def assign_in_background(self, aliases: list[str]) -> None:
-        """Claim the worker ids of ``aliases`` as soon as all apps are ready.
+        """Claim the leases of ``aliases`` in a thread, once all apps are ready.
 
-        A failure is logged: the first mint tries again.
+        Log a failure: the first mint tries again.
         """
         self._assigning = threading.Thread(
             target=self._assign,
@@ -121,7 +130,7 @@ class Generators(fork.ForkAware):
                 )
 
     def _wait_for_assignment(self) -> None:
-        """Let the thread of the start end, unless it waits for the apps itself."""
+        """Wait for the start-up thread, unless that still waits for the apps."""
         thread = self._assigning
         if (
             thread is not None
@@ -131,51 +140,50 @@ class Generators(fork.ForkAware):
             thread.join(_STOP_TIMEOUT)
 
     def shut_down(self) -> None:
-        """Give all leases back, also one that is being claimed, at a clean exit."""
+        """Release all leases at a clean exit, including one that is being claimed."""
         self._wait_for_assignment()
         self.reset()
 
     # Forks.
 
     def before_fork(self) -> None:
-        """Let a claim end: a child would inherit locks that its thread holds."""
+        """Wait for the start-up claim: a child would inherit the locks it holds."""
         self._wait_for_assignment()
 
     def after_fork_in_child(self) -> None:
-        """Forget the thread that is not here."""
+        """Forget the start-up thread, which does not exist in the child."""
         self._assigning = None
 
 
 def _new_generator(config: conf.GeneratorConfig, *, in_test_run: bool) -> UidGenerator:
     if in_test_run and config.test_worker_id is not None:
-        generator = _for_tests(config, config.test_worker_id)
-    else:
-        generator = config.generator(
-            config.layout,
-            config.assigner(config),
-            alias=config.alias,
-            options=config.generator_options,
-        )
-    # Moments without a zone are taken as Django takes them.
-    generator.aware = moments.aware  # type: ignore[method-assign]
-    return generator
+        return _for_tests(config, config.test_worker_id)
+    return config.generator(
+        config.layout,
+        config.assigner.from_config(config),
+        alias=config.alias,
+        options=config.generator_options,
+        aware=moments.aware,
+    )
 
 
 def _for_tests(config: conf.GeneratorConfig, worker_id: int) -> UidGenerator:
-    from django_uidgen.assigners import TestRunAssigner, TestRunClock
+    from django_uidgen.assigners.in_test_runs import InTestRunAssigner, InTestRunClock
 
     return config.generator(
         config.layout,
-        TestRunAssigner(config, worker_id),
+        InTestRunAssigner(config, worker_id),
         alias=config.alias,
-        # Tests freeze the clock and set it to any time. The position only grows.
+        # Tests freeze the clock and set it to any time. With no bound on the lead, the
+        # position only grows.
         options=config.generator_options._replace(max_lead=None),
-        clock=TestRunClock(config.layout),
+        clock=InTestRunClock(config.layout),
+        aware=moments.aware,
     )
 
 
 def _close(generator: UidGenerator) -> None:
-    """Give a lease back. Where that fails it lapses, which is no reason to stop."""
+    """Close ``generator``. Only log a failure: its lease lapses."""
     try:
         generator.close()
     except Exception:
@@ -185,13 +193,32 @@ def _close(generator: UidGenerator) -> None:
 generators = Generators()
 
 
+def _enter_bootstrap_leases(*, database: str, nodes: Any, **kwargs: Any) -> None:
+    """Enter the bootstrap leases into the table. A receiver of table_made."""
+    for generator in generators.built():
+        lease = generator.lease
+        if lease is None:
+            continue
+        entered = generator.assigner.enter_bootstrap_lease(
+            lease, generator.next_tick, database=database, nodes=nodes
+        )
+        if entered is not lease:
+            # After the commit: a rollback removes the row, but not the lease in use.
+            transaction.on_commit(
+                partial(generator.replace_bootstrap_lease, entered), using=database
+            )
+
+
+bootstrap.table_made.connect(_enter_bootstrap_leases, dispatch_uid="django_uidgen")
+
+
 def _refill() -> Refill:
     return generators[DEFAULT_ALIAS].refill()
 
 
 #: Return one UID of the default generator.
 uid = fast_uid(_refill)
-# A closure has a name that neither pickle nor a migration with default=uid can write.
+# Neither pickle nor a migration with default=uid can write the name of a closure.
 uid.__module__, uid.__qualname__ = "django_uidgen", "uid"
 
 

@@ -1,4 +1,4 @@
-"""For the admin of models that are keyed by UIDs: the time in the key, and a search.
+"""For the admin of models whose keys are UIDs: a column of times, filters, a search.
 
 ::
 
@@ -36,17 +36,17 @@ else:
 class UidAdminMixin(_ModelAdmin):
     """Mixin for a ``ModelAdmin``: a column ``minted_at``, and a search for UIDs.
 
-    Put ``"minted_at"`` into ``list_display``; it is sorted by the key. A UID in the
-    search box, in decimal digits or a short form, finds the row with that key by its
-    index, beside what ``search_fields`` find. ``uid_search_fields`` may name more
-    columns of UIDs, such as foreign keys: ``["pk", "customer"]``.
+    Put ``"minted_at"`` into ``list_display``; it sorts by the key. A UID in the search
+    box, in decimal digits or a short form, finds the row with that key by the index, in
+    addition to the results of ``search_fields``. ``uid_search_fields`` may name other
+    columns of UIDs, for example foreign keys: ``["pk", "customer"]``.
     """
 
     uid_search_fields: list[str] | tuple[str, ...] = ("pk",)
 
     @admin.display(description=_("minted at"), ordering="pk")
     def minted_at(self, obj: Model) -> datetime | None:
-        """Return the time in the key of ``obj``, None for a key that is no UID."""
+        """Return the time in the key of ``obj``, or None for an invalid key."""
         try:
             moment = parse(obj.pk, _alias(obj._meta.pk)).minted_at
         except InvalidUid:
@@ -54,13 +54,13 @@ class UidAdminMixin(_ModelAdmin):
         return timezone.localtime(moment)
 
     def get_search_fields(self, request: HttpRequest) -> list[str] | tuple[str, ...]:
-        """Return ``search_fields``, or those for UIDs: without any there is no box."""
+        """Return ``search_fields``, or ``uid_search_fields`` to show a search box."""
         return super().get_search_fields(request) or self.uid_search_fields
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Find what ``search_fields`` find, and the rows of a UID."""
+        """Find rows by ``search_fields``, and by ``uid_search_fields`` for a UID."""
         uid = _searched_uid(search_term)
         if super().get_search_fields(request):
             found, duplicates = super().get_search_results(
@@ -92,7 +92,7 @@ _Days = tuple[date, date]
 
 
 class _MintedAtFilter(admin.FieldListFilter):
-    """What both filters have in common: two parameters, the first and the last day.
+    """The common part of both filters: two parameters, the first and the last day.
 
     For a column of UIDs, or a foreign key to one.
     """
@@ -112,10 +112,10 @@ class _MintedAtFilter(admin.FieldListFilter):
         self.since_kwarg = f"{self.uid_path}__minted_at__date__gte"
         self.until_kwarg = f"{self.uid_path}__minted_at__date__lte"
         for name in (self.since_kwarg, self.until_kwarg):
-            # A form sends an empty text for an end that is left open.
+            # A form sends empty text for an open end.
             if name in params and not params[name][-1]:
                 del params[name]
-        # Not from ``params``: what one filter of a page has read is no more there.
+        # Not from ``params``: another filter of the page may have removed them.
         self.since = request.GET.get(self.since_kwarg, "")
         self.until = request.GET.get(self.until_kwarg, "")
         super().__init__(field, request, params, model, model_admin, field_path)
@@ -124,7 +124,7 @@ class _MintedAtFilter(admin.FieldListFilter):
             self.title = f"{field.verbose_name}, {self.title}"
 
     def expected_parameters(self) -> list[str | None]:
-        """Return the parameters of the address that are this filter's."""
+        """Return the query parameters of this filter."""
         return [self.since_kwarg, self.until_kwarg]
 
     def _parameters(self, days: _Days | None) -> dict[str, str]:
@@ -148,13 +148,13 @@ class _MintedAtFilter(admin.FieldListFilter):
 class MintedAtListFilter(_MintedAtFilter):
     """Rows minted today, in the past 7 days, this month, this year, or between days.
 
-    ``list_filter = [("id", MintedAtListFilter)]``. Days are those of the current time
-    zone. It compares the column with UIDs, so its index serves.
+    ``list_filter = [("id", MintedAtListFilter)]``. Days are in the current time zone.
+    The query compares the column with UIDs and so uses its index.
     """
 
     template = "django_uidgen/admin/minted_at_filter.html"
 
-    #: Parameters of the other filters, for the form to keep.
+    #: Parameters of the other filters, which the form must repeat.
     other_parameters: Iterable[tuple[str, str]] = ()
 
     def _links(self) -> list[tuple[Any, _Days | None]]:
@@ -168,7 +168,7 @@ class MintedAtListFilter(_MintedAtFilter):
         ]
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        """Return the links, with their counts where facets are asked for."""
+        """Return the links, with their counts if facets are on."""
         mine = self.expected_parameters()
         self.other_parameters = [
             (name, value)
@@ -192,14 +192,14 @@ class MintedAtListFilter(_MintedAtFilter):
 
 
 class MintedAtDrillDown(_MintedAtFilter):
-    """Years, the months of a year, the days of a month, as ``date_hierarchy`` has them.
+    """Years, the months of a year, the days of a month, like ``date_hierarchy``.
 
-    The lowest and the highest UID tell where they begin and end: two looks into the
-    index, whatever the size of the table. So there may be months without a row.
+    The lowest and the highest UID limit them: two reads of the index, whatever the size
+    of the table. So months without a row may be shown.
     """
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        """Return what is chosen and what it is divided into."""
+        """Return the selected spans, and the parts of the shortest one."""
         bounds = self._bounds(changelist.root_queryset)
         path = self._path()
         yield self._choice(changelist, _("Any date"), None)
@@ -210,9 +210,9 @@ class MintedAtDrillDown(_MintedAtFilter):
                 yield self._choice(changelist, _title(days), days)
 
     def _bounds(self, rows: QuerySet[Any]) -> _Days | None:
-        """Return the days of the first and of the last UID, None where there is none.
+        """Return the days of the first and of the last UID, or None without UIDs.
 
-        A column may hold other numbers, from before it was one of UIDs.
+        A column may contain other numbers, from before the move to UIDs.
         """
         uids = rows.filter((f"{self.uid_path}__gt", 0)).order_by(self.uid_path)
         column = uids.values_list(self.uid_path, flat=True)
@@ -226,9 +226,9 @@ class MintedAtDrillDown(_MintedAtFilter):
         return timezone.localtime(minted_at).date()
 
     def _path(self) -> list[_Days]:
-        """Return the year, the month and the day that are chosen, or as many of them.
+        """Return the selected year, or year and month, or year, month and day.
 
-        Nothing where other days are chosen, such as the past seven.
+        Return nothing if other days are selected, for example the past seven.
         """
         try:
             chosen = date.fromisoformat(self.since), date.fromisoformat(self.until)
@@ -257,7 +257,7 @@ def _title(days: _Days) -> str:
 
 
 def _parts(days: _Days | None, bounds: _Days) -> list[_Days]:
-    """Return what ``days`` is divided into, as far as it has to do with ``bounds``."""
+    """Return the parts of ``days`` that overlap ``bounds``."""
     first, last = bounds
     if days is None:
         parts = [_year(year) for year in range(first.year, last.year + 1)]

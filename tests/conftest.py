@@ -89,3 +89,11 @@ def movers(transactional_db):
     movers = Movers()
     yield movers
     drop(movers)
+
+
+@pytest.fixture
+def things(movers):
+    """Return the app of ``movers`` with a table of ten rows, the newest first."""
+    from tests.support.things import make_things
+
+    return make_things(movers)

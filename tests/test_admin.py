@@ -49,7 +49,7 @@ def test_an_end_is_shown_as_a_time(admin_client):
     node = add_lease(1)
     add_lease(2, reserved_until=2**41)
     page = admin_client.get(reverse(LIST)).content.decode()
-    shown = re.findall(r'class="field-leased_until[^>]*>([^<]*)<', page)
+    shown = re.findall(r'class="field-reserved_until_at[^>]*>([^<]*)<', page)
     assert shown == ["-", display_for_value(node.reserved_until_at, "-")]
 
 

@@ -92,51 +92,7 @@ def project(tmp_path):
     return Project(tmp_path)
 
 
-# Which process serves.
-
-
-@pytest.mark.parametrize(
-    ("argv", "environ", "modules", "serving"),
-    [
-        # runserver: the parent only watches the child.
-        (["manage.py", "runserver"], {}, {}, False),
-        (["manage.py", "runserver"], {"RUN_MAIN": "true"}, {}, True),
-        (["manage.py", "runserver", "--noreload"], {}, {}, True),
-        (["manage.py", "runserver", "8000"], {}, {"django.core.wsgi"}, False),
-        (["/x/django/__main__.py", "runserver"], {"RUN_MAIN": "true"}, {}, True),
-        # Commands, also where an app has imported django.test.
-        (["manage.py"], {}, {}, False),
-        (["manage.py", "migrate"], {}, {}, False),
-        (["./manage.py", "migrate"], {}, {"django.core.wsgi"}, False),
-        (["manage.py", "test"], {}, {"django.core.wsgi"}, False),
-        (["manage.py", "shell"], {"RUN_MAIN": "true"}, {"django.core.asgi"}, False),
-        (["/x/bin/django-admin", "check"], {}, {"django.core.wsgi"}, False),
-        (["django-admin.exe", "check"], {}, {"django.core.wsgi"}, False),
-        (["/x/django/__main__.py", "check"], {}, {"django.core.wsgi"}, False),
-        # Servers import a project's wsgi.py or asgi.py, which imports Django's.
-        (["/x/bin/gunicorn", "project.wsgi"], {}, {"django.core.wsgi"}, True),
-        (["/x/gunicorn/__main__.py", "p.wsgi"], {}, {"django.core.wsgi"}, True),
-        (["/x/bin/uvicorn", "project.asgi"], {}, {"django.core.asgi"}, True),
-        (["mod_wsgi"], {}, {"django.core.wsgi"}, True),
-        ([""], {}, {"django.core.wsgi"}, True),
-        ([], {}, {"django.core.wsgi"}, True),
-        # Celery.
-        (["/x/bin/celery", "-A", "project", "worker"], {}, {"celery"}, True),
-        (["/x/celery/__main__.py", "-A", "p", "worker"], {}, {"celery"}, True),
-        (["/x/bin/celery", "-A", "project", "beat"], {}, {"celery"}, False),
-        (["/x/bin/celery", "-A", "project", "inspect"], {}, {"celery"}, False),
-        (["/x/bin/other", "worker"], {}, {}, False),
-        # Others.
-        (["/x/bin/pytest"], {}, {"celery", "django.test"}, False),
-        (["script.py"], {}, {}, False),
-        (["-c"], {}, {}, False),
-        ([], {}, {}, False),
-    ],
-)
-def test_is_serving(argv, environ, modules, serving):
-    """Told by the command line and by what was imported before the apps."""
-    modules = dict.fromkeys(modules)
-    assert apps.is_serving(argv, environ, modules) is serving
+# Which worker ids are claimed at the start.
 
 
 @pytest.mark.parametrize(
@@ -147,17 +103,11 @@ def test_thread_at_the_start_under_uwsgi(monkeypatch, worker_id, has_threads, ex
     """Not in the master, which forks in C past all hooks; not where it stands still."""
     uwsgi = SimpleNamespace(worker_id=lambda: worker_id, has_threads=has_threads)
     monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
-    assert apps.may_start_thread(sys.modules) is expected
     started = []
     monkeypatch.setattr(registry.generators, "assign_in_background", started.append)
     monkeypatch.setattr(apps, "aliases_to_assign", lambda *, serving: ["default"])
     app_registry.get_app_config("django_uidgen").ready()
     assert started == ([["default"]] if expected else [])
-
-
-def test_thread_at_the_start_elsewhere():
-    """Any other process may start one."""
-    assert apps.may_start_thread({})
 
 
 @pytest.mark.parametrize(
@@ -270,7 +220,7 @@ def test_checks_fail_before_anything_is_minted(project):
 
 @pytest.mark.django_db(transaction=True)
 def test_server_has_its_worker_id_before_it_mints(project):
-    """Claimed in the background, and given back unused by a clean exit."""
+    """Claimed in the background, and released unused by a clean exit."""
     project.run("-c", WSGI + POLL + "assert WorkerNode.objects.get().state == 'live'")
     node = WorkerNode.objects.get()
     assert node.released_at is not None
@@ -286,7 +236,7 @@ def test_server_has_its_worker_id_before_it_mints(project):
 def test_assign(project, assign, start, leases):
     """The setting decides for every process.
 
-    Even one that ends at once gives its lease back.
+    Even one that ends at once releases its lease.
     """
     project.settings += f'UIDGEN = {{"default": {{"ASSIGN": "{assign}"}}}}\n'
     patient = "from django_uidgen import registry; registry._STOP_TIMEOUT = 60\n"
@@ -329,7 +279,8 @@ def test_start_without_the_database(project, name):
     [first, second] = out.strip().splitlines()
     assert first == second
     assert re.match(
-        rf"Generator 'default' got no worker id from database 'default': {reason}.*"
+        r"Generator 'default' received no worker id from database 'default': "
+        rf"{reason}.*"
         r" Is the database up and writable, and has 'migrate django_uidgen' been run",
         first,
     )
@@ -387,7 +338,7 @@ def test_clean_exit_gives_the_lease_back(project, kind, end, status):
 
 @pytest.mark.django_db(transaction=True)
 def test_killed_process_leaves_its_lease(project):
-    """Nothing can give it back: it lapses."""
+    """Nothing can release it: it lapses."""
     process = project.start(
         "-c",
         "import os, signal\n"
@@ -409,9 +360,10 @@ def test_killed_process_leaves_its_lease(project):
 
 FORK = """
 import os, sys, threading, time
+from django_uidgen.core.assigner import WorkerIdAssigner
 from django_uidgen.core.lease import Lease
 forking, claimed = threading.Event(), threading.Event()
-class Assigner:
+class Assigner(WorkerIdAssigner):
     def __init__(self, config):
         pass
     def claim(self, now):
@@ -419,12 +371,6 @@ class Assigner:
         time.sleep(0.1)
         claimed.set()
         return Lease(5, now, now + 10**6, renew_from=now + 10**6)
-    def renew(self, lease, now):
-        raise NotImplementedError
-    def release(self, lease, next_tick):
-        pass
-    def must_be_provisional(self):
-        return False
 """
 
 
@@ -454,7 +400,7 @@ def test_fork_waits_for_the_claim_of_the_start(project):
 
 @pytest.mark.parametrize("modules", [{}, {"celery.signals"}])
 def test_end_of_a_pool_process_of_celery(monkeypatch, modules):
-    """It leaves past atexit, so Celery's own signal gives the leases back."""
+    """It leaves past atexit, so Celery's own signal releases the leases."""
     connected, ended = [], []
     monkeypatch.setattr(registry.generators, "shut_down", lambda: ended.append(1))
     signal_ = SimpleNamespace(connect=lambda f, dispatch_uid: connected.append(f))

@@ -90,6 +90,6 @@ def test_guard_fails(monkeypatch, capsys):
 
 
 def test_guard_knows_no_tolerance_for_promises():
-    """MAX_LEAD is kept or not."""
+    """MAX_LEAD is respected or not."""
     name = "sustained 10 s, default layout: greatest lead in s"
     assert guard.far_off(figures(**{name: [1.1] * 3}))

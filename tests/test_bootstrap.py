@@ -19,10 +19,10 @@ from django.db import connection, connections, transaction
 
 from django_uidgen import bootstrap, conf, generators, registry
 from django_uidgen.assigners import FixedWorkerIdAssigner, LeasedWorkerIdAssigner
-from django_uidgen.core.clock import FakeClock
 from django_uidgen.core.exceptions import LeaseLost
 from django_uidgen.core.lease import Lease
 from django_uidgen.models import WorkerNode
+from tests.support.clocks import stop_clock
 from tests.support.leases import add_lease
 
 UIDGEN, BEFORE, AFTER = "django_uidgen", "tests.plan.a_before", "tests.plan.z_after"
@@ -106,7 +106,7 @@ def covered(keys, node):
 
 
 def test_data_migrations_before_and_after_in_one_migrate(project):
-    """The lease made without a table is entered into it, and goes on."""
+    """The bootstrap lease is entered into the table, and stays in use."""
     project.run("migrate", installed=[BEFORE, UIDGEN, AFTER])
     before, after = project.rows("a_before_row", "z_after_row")
     assert len(before) == len(after) == 51
@@ -172,7 +172,7 @@ def test_data_migration_runs_back_and_forth(project):
 def test_data_migration_that_is_rolled_back(project, fails):
     """Before or after the worker table was made: what it was handed never comes again.
 
-    It may have been told to others, though its rows are gone.
+    Others may know it, though its rows are gone.
     """
     installed = [BEFORE, UIDGEN, AFTER]
     output = project.run("migrate", installed=installed, fails=fails)
@@ -257,7 +257,7 @@ def test_bootstrap_lease_is_longer_while_the_table_is_to_come(
 def test_bootstrap_lease_is_lost_when_migrate_is_over(assigner):
     """The next mint claims one from the table."""
     lease = Lease(5, 1000, 2000, renew_from=1500)
-    with pytest.raises(LeaseLost, match="made without a table"):
+    with pytest.raises(LeaseLost, match=r"bootstrap lease .* has ended"):
         assigner.renew(lease, 2000)
 
 
@@ -268,7 +268,9 @@ def test_entered_lease_covers_what_was_minted(settings, kind):
     settings.UIDGEN = {"default": {"TEST": False, "OPTIONS": {"WORKER_ID": 5}}}
     assigner = kind(conf.get_config("default"))
     lease = Lease(5, 1000, 2000, renew_from=1500)
-    entered = assigner.enter_bootstrap_lease(lease, 1800, WorkerNode.objects.all())
+    entered = assigner.enter_bootstrap_lease(
+        lease, 1800, database="default", nodes=WorkerNode.objects.all()
+    )
     [node] = WorkerNode.objects.all()
     assert (node.worker_id, node.term, node.reserved_from) == (5, 1, 1000)
     assert node.reserved_until == 1800 + assigner.lease_ticks
@@ -279,9 +281,13 @@ def test_entered_lease_covers_what_was_minted(settings, kind):
 def test_lease_is_not_entered_where_the_worker_id_is_taken(assigner):
     """MySQL shows the table before the migration has ended."""
     lease = Lease(5, 1000, 2000, renew_from=1500)
-    assigner.enter_bootstrap_lease(lease, 1800, WorkerNode.objects.all())
-    nodes = WorkerNode.objects.all()
-    assert assigner.enter_bootstrap_lease(lease, 1800, nodes) is None
+    assigner.enter_bootstrap_lease(
+        lease, 1800, database="default", nodes=WorkerNode.objects.all()
+    )
+    entered = assigner.enter_bootstrap_lease(
+        lease, 1800, database="default", nodes=WorkerNode.objects.all()
+    )
+    assert entered is None
     assert WorkerNode.objects.count() == 1
 
 
@@ -290,7 +296,7 @@ def test_leases_of_other_databases_are_not_entered(settings):
     """Each belongs to the database of its generator."""
     settings.UIDGEN = {"default": {"TEST": False}}
     generator = generators["default"]
-    generator._own_state().lease = Lease(5, 1000, 2000, renew_from=1500)
+    generator._own_stock().generation.lease = Lease(5, 1000, 2000, renew_from=1500)
     with connections["other"].schema_editor() as editor:
         bootstrap.enter_leases(apps, editor)
     assert WorkerNode.objects.count() == 0
@@ -313,7 +319,7 @@ def test_lease_that_is_renewed_while_it_is_entered(settings, monkeypatch, is_ent
     settings.UIDGEN = {"default": {"TEST": False, "OPTIONS": {"LEASE": 10}}}
     monkeypatch.setattr(bootstrap, "table_is_to_come", lambda database: True)
     generator = generators["default"]
-    generator.clock = FakeClock(generator.layout, datetime.now(UTC))
+    stop_clock(generator, datetime.now(UTC))
     generator.uid()
     if not is_entered:  # the worker id is taken
         add_lease(0)

@@ -57,9 +57,8 @@ def test_key_of_a_table_between_two_ends(narrow):
         "The column 'id' of table 'testapp_order_tags' in database 'default' is too "
         "small for UIDs.",
         hint=(
-            "Make it a bigint. Migrations never change the key of the table between "
-            "the two ends of a ManyToManyField: alter that by hand, or with "
-            "migrations.RunSQL."
+            "Make it a bigint. Migrations never change the key of the join table of a "
+            "ManyToManyField: alter that by hand, or with migrations.RunSQL."
         ),
         obj=THROUGH._meta.pk,
         id="django_uidgen.W002",

@@ -1,4 +1,4 @@
-"""System checks: what would fail at the first mint is said at the start."""
+"""System checks: they report at the start what would fail later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gate that keeps connections of ours and forks apart."""
+"""The gate between connections and forks."""
 
 from __future__ import annotations
 
@@ -33,17 +33,3 @@ def test_two_threads_that_fork(monkeypatch):
     gate.after_fork_in_parent()
     in_thread(look)
     assert open_again == [False, True]
-
-
-def test_thread_that_cannot_be_joined():
-    """CPython may lose threads of a child that was forked in C. The work is done."""
-
-    class Lost(threading.Thread):
-        def join(self, timeout=None):
-            raise RuntimeError("Failed joining thread")
-
-    flight = databases.Flight(lambda: "done")
-    flight._thread = Lost(target=flight._run)
-    flight.start()
-    assert flight.result(30) == "done"
-    assert not flight.is_running

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import tokenize
 from pathlib import Path
 
 import pytest
 from django.core.management import load_command_class
 
-from django_uidgen import conf
+from django_uidgen import conf, conf_validation
 from django_uidgen.core import exceptions
 from django_uidgen.core.layout import PRESETS
+from django_uidgen.generator_config import DEFAULTS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -24,13 +26,13 @@ SOURCES = "\n".join(
 CHECK_IDS = sorted(set(re.findall(r"django_uidgen\.[EW]\d{3}", SOURCES)))
 
 
-@pytest.mark.parametrize("key", conf._DEFAULTS)
+@pytest.mark.parametrize("key", DEFAULTS)
 def test_every_setting_is_documented(key):
     """In the table of settings."""
     assert re.search(rf"^\| `{key}` \|", README, re.MULTILINE)
 
 
-@pytest.mark.parametrize("option", conf._OPTIONS)
+@pytest.mark.parametrize("option", conf_validation._OPTIONS)
 def test_every_option_is_documented(option):
     """In the table of options."""
     assert re.search(rf"^\| .*`{option}`.* \|", README, re.MULTILINE)
@@ -120,3 +122,77 @@ def test_names_of_the_readme_work():
     """As they stand."""
     code = README.split("Without a model:\n")[1].split("```python\n")[1]
     exec(code.split("```")[0], {})
+
+
+def words_of_the_code():
+    """Return the names and strings of the package, as one line of lower-case words."""
+    words = []
+    for path in sorted(Path(conf.__file__).parent.rglob("*.py")):
+        with path.open("rb") as file:
+            words += [
+                re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", token.string)
+                for token in tokenize.tokenize(file.readline)
+                if token.type in {tokenize.NAME, tokenize.STRING}
+            ]
+    return " ".join(re.findall(r"[a-z0-9]+", " ".join(words).lower()))
+
+
+CODE = words_of_the_code()
+GLOSSARY = re.findall(
+    r"^\| ([\w ]+) \| [^-]", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE
+)[1:]
+
+
+@pytest.mark.parametrize("word", GLOSSARY)
+def test_words_of_the_glossary_are_those_of_the_code(word):
+    """As part of a name, or in a docstring or a message."""
+    assert re.search(rf"\b{word.lower()}s?\b", CODE)
+
+
+def test_words_of_the_glossary_were_found():
+    """Else the test above would test nothing."""
+    assert {"UID", "lease keeper", "backdated lease"} <= set(GLOSSARY)
+
+
+def modules_and_folders():
+    """Return the modules that the page of the architecture has to name."""
+    package = ROOT / "django_uidgen"
+    paths = [
+        path
+        for folder in ("", "core", "assigners")
+        for path in (package / folder).glob("*.py")
+    ]
+    return sorted(
+        str(path.relative_to(package)) for path in paths if path.stem != "__init__"
+    )
+
+
+@pytest.mark.parametrize("module", modules_and_folders())
+def test_every_module_is_on_the_page_of_the_architecture(module):
+    """With one line that says what it is."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    assert re.search(rf"^\| .*`{module}`.* \|", page, re.MULTILINE)
+
+
+def test_what_the_page_of_the_architecture_names_is_there():
+    """Modules by their path, functions by their name."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    for path in re.findall(r"`((?:core/|assigners/|rest_framework/)?\w+\.py)`", page):
+        assert list((ROOT / "django_uidgen").rglob(path)), path
+    paths = page.split("## The path of one UID")[1].split("## The lease")[0]
+    for name in re.findall(r"(\w+)\(\)`", paths):
+        assert re.search(rf"\bdef {name}\(|\b{name} =", SOURCES), name
+
+
+def test_what_the_page_of_threads_names_is_there():
+    """Each name is in the module that stands beside it."""
+    page = (ROOT / "docs" / "threads.md").read_text()
+    rows = re.findall(r"^\|[^|]+\| (.*`.*) \| (.*\.py.*) \|$", page, re.MULTILINE)
+    assert len(rows) > 15
+    for names, modules in rows:
+        sources = "\n".join(
+            (ROOT / "django_uidgen" / module).read_text()
+            for module in re.findall(r"`([\w/]+\.py)`", modules)
+        )
+        for name in re.findall(r"`(\w+)`", names):
+            assert re.search(rf"^(class |def )?{name}\b", sources, re.MULTILINE), name

@@ -1,4 +1,4 @@
-"""Who this process is: told by its environment, its files and its process id."""
+"""The identity of a process: from its environment, its files and its process id."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from django_uidgen import parse, registry, uid
 from django_uidgen.conf import InvalidSetting
 from django_uidgen.core import text as text_module
-from django_uidgen.core.exceptions import InvalidUid
+from django_uidgen.core.exceptions import InvalidUid, UidTooLarge
 from django_uidgen.core.layout import MAX_BITS, BitLayout
 from django_uidgen.parsing import to_uid
 from tests.support.leases import add_lease, uid_of
@@ -66,7 +66,7 @@ def test_text_that_is_no_uid(value):
     with pytest.raises(InvalidUid) as caught:
         to_uid(value)
     assert str(caught.value) == (
-        f"{value!r} is no UID: UIDs are 1 to 19 digits, without a sign or leading "
+        f"{value!r} is not a UID: UIDs are 1 to 19 digits, without a sign or leading "
         "zeros."
     )
 
@@ -84,14 +84,38 @@ def test_message_of_a_number_out_of_range(value):
     """It gives the number and the range."""
     with pytest.raises(InvalidUid) as caught:
         to_uid(value)
-    message = f"{value!r} is no UID: UIDs lie between 1 and 2**63 - 1."
+    message = f"{value!r} is not a UID: UIDs lie between 1 and 2**63 - 1."
     assert str(caught.value) == message
 
 
 def test_text_of_19_digits_out_of_range():
     """Digits alone do not tell."""
-    with pytest.raises(InvalidUid, match=r"^'9223372036854775808' is no UID: UIDs lie"):
+    message = r"^'9223372036854775808' is not a UID: UIDs lie"
+    with pytest.raises(InvalidUid, match=message):
         to_uid(str(2**63))
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [(2**63, UidTooLarge), ("9" * 19, UidTooLarge), (HUGE, UidTooLarge)]
+    + [(value, InvalidUid) for value in (0, -1, -HUGE, "9" * 20, "0", None)],
+    ids=lambda value: type(value).__name__,
+)
+def test_error_of_a_uid_that_is_too_large(value, error):
+    """It has a class of its own; anything else that is invalid has not."""
+    with pytest.raises(InvalidUid) as caught:
+        to_uid(value)
+    assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("value", [0, "0"])
+def test_zero_is_accepted_on_request(value):
+    """Together with every UID; other forms of 0 are invalid all the same."""
+    assert to_uid(value, allow_zero=True) == 0
+    assert to_uid("5", allow_zero=True) == 5
+    for other in (False, 0.0, "00", "-0", -1, 2**63):
+        with pytest.raises(InvalidUid):
+            to_uid(other, allow_zero=True)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +143,7 @@ def test_what_is_no_whole_number(value, shown):
     """Nothing is converted: 1.0 and True are not UIDs, nor is a list with one."""
     with pytest.raises(InvalidUid) as caught:
         to_uid(value)
-    message = f"{shown} is no UID: it is not a whole number."
+    message = f"{shown} is not a UID: it is not a whole number."
     assert str(caught.value) == message
 
 
@@ -151,7 +175,7 @@ def test_long_text_is_not_turned_to_a_number(monkeypatch, text):
     with pytest.raises(InvalidUid) as caught:
         to_uid(text)
     shown = repr(text) if len(text) <= 40 else f"{text[:40]!r}…"
-    assert str(caught.value).startswith(f"{shown} is no UID")
+    assert str(caught.value).startswith(f"{shown} is not a UID")
     assert len(str(caught.value)) < 200
 
 
@@ -161,7 +185,7 @@ def test_huge_int_is_not_turned_to_text(sign):
     with pytest.raises(InvalidUid) as caught:
         to_uid(sign * HUGE)
     assert str(caught.value) == (
-        f"an int of {HUGE.bit_length()} bits is no UID: UIDs lie between 1 and "
+        f"an int of {HUGE.bit_length()} bits is not a UID: UIDs lie between 1 and "
         "2**63 - 1."
     )
 
@@ -169,7 +193,7 @@ def test_huge_int_is_not_turned_to_text(sign):
 @pytest.mark.parametrize("value", [HUGE, -HUGE, "9" * 10_000], ids=["+", "-", "text"])
 def test_parse_refuses_what_is_huge(value):
     """The same refusal by the public function."""
-    with pytest.raises(InvalidUid, match="is no UID"):
+    with pytest.raises(InvalidUid, match="is not a UID"):
         parse(value)
 
 

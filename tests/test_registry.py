@@ -8,8 +8,6 @@ import json
 import logging
 import os
 import signal
-import subprocess
-import sys
 import threading
 import warnings
 from types import SimpleNamespace
@@ -20,9 +18,12 @@ from django.core.signals import setting_changed
 from django.db import connection
 from django.test import SimpleTestCase, override_settings
 
-from django_uidgen import auid, auids, conf, generators, parse, registry, uid, uids
-from django_uidgen.assigners import LeasedWorkerIdAssigner, TestRunAssigner
+from django_uidgen import auid, auids, generators, parse, registry, uid, uids
+from django_uidgen.assigners import LeasedWorkerIdAssigner
+from django_uidgen.assigners.in_test_runs import InTestRunAssigner
 from django_uidgen.conf import InvalidSetting
+from django_uidgen.core import process
+from django_uidgen.core.assigner import WorkerIdAssigner
 from django_uidgen.core.exceptions import WorkerIdUnavailable
 from django_uidgen.core.generators import CachedUidGenerator, DefaultUidGenerator
 from django_uidgen.core.lease import Lease
@@ -32,7 +33,7 @@ from tests.testapp.models import Event, Order
 DEFAULT = "django_uidgen.generators.DefaultUidGenerator"
 
 
-class Assigner:
+class Assigner(WorkerIdAssigner):
     """An assigner without a database, that notes what it is asked."""
 
     made = 0
@@ -53,16 +54,10 @@ class Assigner:
         self.claims.append(now)
         return Lease(5, now, now + 10**6, renew_from=now + 10**6)
 
-    def renew(self, lease, now):
-        raise NotImplementedError
-
     def release(self, lease, next_tick):
         if self.release_error is not None:
             raise self.release_error
         self.released.append(next_tick)
-
-    def must_be_provisional(self):
-        return False
 
 
 OWN = {"WORKER_ID_ASSIGNER": "tests.test_registry.Assigner", "TEST": False}
@@ -166,7 +161,7 @@ def test_one_object_for_all_threads(settings, assigner, monkeypatch):
 
 
 def test_one_object_for_all_threads_after_a_change(monkeypatch, assigner):
-    """Nobody is told of the change, and many threads find it at once.
+    """No signal reports the change, and many threads find it at once.
 
     One of them builds, and none closes what another has built.
     """
@@ -324,7 +319,7 @@ def test_model_without_a_database():
     event = Event(name="x")
     assert event.pk == event.id > 0
     assert parse(event.pk).worker_id == 0
-    assert isinstance(generators["default"].assigner, TestRunAssigner)
+    assert isinstance(generators["default"].assigner, InTestRunAssigner)
     assert Order().pk is None
 
 
@@ -375,7 +370,7 @@ def test_end_of_the_test_run(monkeypatch, assigner, settings):
     settings.UIDGEN = {"default": OWN | {"TEST": {}}}
     inside = generators["default"]
     with monkeypatch.context() as patch:
-        patch.setattr(conf, "in_test_run", lambda: False)
+        patch.setattr(process, "in_test_run", lambda: False)
         outside = generators["default"]
         assert outside is not inside
         assert outside.uid()
@@ -402,26 +397,6 @@ def test_forked_child_of_a_test_run(settings):
     assert parse(uid()).worker_id == 7
 
 
-def test_in_test_run_follows_the_environment():
-    """As Django sets it up and tears it down; a process without it is in none."""
-    code = (
-        "from django_uidgen import conf\n"
-        "told = [conf.in_test_run()]\n"
-        "from django.test import utils\n"
-        "told.append(conf.in_test_run())\n"
-        "utils.setup_test_environment()\n"
-        "told.append(conf.in_test_run())\n"
-        "utils.teardown_test_environment()\n"
-        "told.append(conf.in_test_run())\n"
-        "print(told)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
-    assert done.stderr == ""
-    assert done.stdout == "[False, False, True, False]\n"
-
-
 # The end.
 
 
@@ -439,7 +414,7 @@ def test_reset_gives_leases_back(settings, assigner):
 
 
 def test_reset_goes_on_after_an_error(settings, assigner, caplog):
-    """A lease that cannot be given back lapses; the others are given back."""
+    """A lease that cannot be released lapses; the others are released."""
     settings.UIDGEN = {"default": OWN, "orders": OWN}
     for alias in generators:
         generators[alias].uid()
@@ -478,7 +453,7 @@ def test_assigned_in_the_background(settings, assigner):
 
 
 def test_failure_is_logged_once_and_not_fatal(settings, assigner, caplog):
-    """A warning for each generator that got none; the first mint tries again."""
+    """A warning for each generator without one; the first mint tries again."""
     settings.UIDGEN = {"default": OWN, "orders": OWN}
     assigner.error = WorkerIdUnavailable("The database is down.")
     finished(["default"])
@@ -537,7 +512,7 @@ def test_assignment_waits_for_the_apps(settings, assigner, monkeypatch):
 
 
 def test_exit_waits_for_the_assignment(settings, assigner, monkeypatch):
-    """A lease that is claimed at that moment is given back too."""
+    """A lease that is claimed at that moment is released too."""
     settings.UIDGEN = {"default": OWN}
     monkeypatch.setattr(registry, "_STOP_TIMEOUT", 30)
     ending, claiming = threading.Event(), threading.Event()

@@ -60,7 +60,7 @@ def test_missing_variable(name, text):
 @pytest.mark.parametrize("value", [0, -1, 2**63, 1.5, True, "x", "1,000", [], object()])
 def test_what_is_no_uid(name, text, value):
     """A link with a wrong key would hide the mistake."""
-    with pytest.raises(InvalidUid, match="is no UID"):
+    with pytest.raises(InvalidUid, match="is not a UID"):
         render(f"value|{name}", value=value)
 
 

@@ -46,13 +46,14 @@ LIMIT = 40 * 60
 
 #: Tests that have to do with no database.
 WITHOUT_DATABASE = [
-    "tests/assigners/test_test_runs.py",
+    "tests/assigners/test_in_test_runs.py",
     "tests/core",
     # The project has a SQLite of its own there.
     "tests/example/test_demo.py",
     "tests/example/test_project.py",
     "tests/test_benchmarks.py",
     "tests/test_conf.py",
+    "tests/test_conf_validation.py",
     "tests/test_docs.py",
     "tests/test_public_names.py",
     "tests/verification",

@@ -1,4 +1,4 @@
-"""A lock that is not waited for without end."""
+"""A lock with a limit on every wait."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ from collections.abc import Callable
 
 from django_uidgen.core.exceptions import MaxWaitExceeded
 
-#: Seconds that a thread waits on for another, when its time is over.
+#: Extra seconds that a thread waits for the holder, after ``max_wait``.
 _MOMENT = 1.0
 
 
 class BoundedLock:
-    """A lock for ``with`` that is not waited for longer than ``max_wait`` seconds.
+    """A lock for ``with``: raises ``MaxWaitExceeded`` after about ``max_wait`` seconds.
 
-    A thread that mints in a signal handler or a finalizer may itself be the holder: it
-    is told, instead of hanging for ever. An exception that a signal raises may leave
-    the lock held for good: after ``lost_after`` seconds ``give_up`` is called, so that
-    the next mint does without it.
+    A thread that mints in a signal handler or a finalizer may itself hold the lock: the
+    error replaces a deadlock. An exception raised by a signal handler may leave the
+    lock held for ever. So a waiter calls ``give_up`` if the lock has been held for more
+    than ``lost_after`` seconds, and the next mint does without it. ``purpose`` ends the
+    message.
+
+    The holder writes ``_held_since``, by a single store, and waiters whose time is over
+    read it. A stale value makes them give up a generation early: the process goes on
+    with another lease, and nothing repeats.
     """
 
     def __init__(
@@ -38,19 +43,19 @@ class BoundedLock:
         self.release = self._lock.release
 
     def acquire(self, timeout: float) -> bool:
-        """Wait for the lock up to ``timeout`` seconds; tell whether it was had."""
+        """Wait for the lock up to ``timeout`` seconds. Return whether it is held."""
         if not self._lock.acquire(timeout=timeout):
             return False
         self._held_since = time.monotonic()
         return True
 
     def __enter__(self) -> None:
-        # Mostly it is free, and had at once without a timeout.
+        # The usual case: the lock is free, and needs no timeout.
         if self._lock.acquire(blocking=False):
             self._held_since = time.monotonic()
             return
-        # After a suspension the time is over for all who waited, at once. The holder
-        # needs a moment then, to go on.
+        # After a suspension all waits time out at once. The holder then needs a moment
+        # to continue.
         if not self.acquire(self._max_wait) and not self.acquire(
             min(self._max_wait, _MOMENT)
         ):

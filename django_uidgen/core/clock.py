@@ -1,4 +1,4 @@
-"""Ticks from the system clock, and a clock for tests that moves on command."""
+"""Ticks from the system clock, and a clock for tests that moves only on command."""
 
 from __future__ import annotations
 
@@ -26,39 +26,40 @@ class SystemClock:
         return (self.time_ns() - self._epoch_ns) // self._tick_ns
 
     def tick_in(self, seconds: float) -> int:
-        """Return the tick of ``seconds`` from now; negative before the epoch."""
+        """Return the tick ``seconds`` from now; negative before the epoch."""
         return (self.time_ns() + int(seconds * 1e9) - self._epoch_ns) // self._tick_ns
 
     def bounds_ns(self, tick: int) -> tuple[int, int]:
-        """Return when ``tick`` begins and ends, in nanoseconds since 1970."""
+        """Return the beginning and the end of ``tick``, in nanoseconds since 1970."""
         begin = tick * self._tick_ns + self._epoch_ns
         return begin, begin + self._tick_ns
 
     def seconds_until(self, tick: int) -> float:
-        """Return the seconds until ``tick`` begins; negative when it has."""
+        """Return the seconds until ``tick`` begins; negative after its beginning."""
         begin, _ = self.bounds_ns(tick)
         return (begin - self.time_ns()) / 1e9
 
     def sleep(self, seconds: float) -> None:
-        """Wait. Looked up at each call, so that gevent's replacement is used."""
+        """Wait for ``seconds``."""
+        # Looked up at each call: gevent may replace it.
         time.sleep(seconds)
 
 
 class FakeClock(SystemClock):
-    """A clock that stands still until told to move. Sleeping moves it."""
+    """A clock that stands still until ``step()`` or ``sleep()`` moves it."""
 
     def __init__(self, layout: BitLayout, start: datetime) -> None:
         super().__init__(layout)
         self._now_ns = int(start.timestamp() * 1000) * _NS_PER_MS
 
     def time_ns(self) -> int:
-        """Return the time that was set."""
+        """Return nanoseconds since 1970, as set."""
         return self._now_ns
 
     def step(self, seconds: float) -> None:
-        """Move the clock, back when ``seconds`` is negative."""
+        """Move the clock by ``seconds``, back if negative."""
         self._now_ns += round(seconds * 1e9)
 
     def sleep(self, seconds: float) -> None:
-        """Move the clock on by ``seconds``, at once."""
+        """Move the clock forward by ``seconds``, without waiting."""
         self.step(seconds)

@@ -1,4 +1,4 @@
-"""Everything that can go wrong, under one base class."""
+"""The errors of this package, under one base class."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ class UidError(Exception):
 
 
 class LayoutError(UidError, ValueError):
-    """A bit layout whose widths, tick or epoch cannot be."""
+    """The widths, the tick or the epoch of a bit layout are invalid."""
 
 
 class InvalidUid(UidError, ValueError):
-    """A value that is not a UID: not a whole number, or not one of 1 to 63 bits."""
+    """A value is not a UID, which is a positive integer of at most 63 bits."""
+
+
+class UidTooLarge(InvalidUid):
+    """A number has more than 63 bits, too many for a column of UIDs."""
 
 
 class ClockBeforeEpoch(UidError):
@@ -20,15 +24,15 @@ class ClockBeforeEpoch(UidError):
 
 
 class MomentOutOfRange(UidError, ValueError):
-    """A moment that no UID can have: before the epoch, or one that has not come."""
+    """No UID can be minted for a moment: it is before the epoch or in the future."""
 
 
 class TimeBitsExhausted(UidError):
-    """The clock has passed the last tick that the layout can hold."""
+    """The clock is past the last tick of the layout."""
 
 
 class MaxWaitExceeded(UidError):
-    """A caller would have to wait longer than ``MAX_WAIT`` seconds for its UIDs."""
+    """A caller would wait longer than ``MAX_WAIT`` seconds for its UIDs."""
 
 
 class WorkerIdUnavailable(UidError):
@@ -40,7 +44,7 @@ class WorkerIdsExhausted(WorkerIdUnavailable):
 
 
 class ClockSkewTooLarge(WorkerIdUnavailable):
-    """The clock of this host is too far from that of the database server."""
+    """The clocks of this host and of the database server differ too much."""
 
 
 class LayoutChanged(WorkerIdUnavailable):

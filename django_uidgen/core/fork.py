@@ -1,13 +1,13 @@
-"""Notice a fork, whoever forked and however.
+"""Detect forks of every kind.
 
-A generator keeps UIDs and a lease in memory, and a fork copies both. The copy must
-never be used. Two things tell a child that it is one:
+A generator has UIDs and a lease in memory, and a fork copies both. A child must never
+use the copy. It detects the fork by one of:
 
 - a private page of memory that the kernel fills with zeros in every child (Linux,
-  ``MADV_WIPEONFORK``): also a fork in C that runs no hook of Python's is noticed, and
+  ``MADV_WIPEONFORK``). This detects forks in C too, which run no Python hook, and
   reading a byte costs a fraction of ``os.getpid()``;
-- elsewhere the hooks of ``os.register_at_fork``, and the process id where UIDs are
-  allocated.
+- on other systems, the hooks of ``os.register_at_fork``, and a comparison of process
+  ids on the slow path.
 """
 
 from __future__ import annotations
@@ -23,26 +23,30 @@ _MADV_WIPEONFORK = 18
 
 
 class ProcessLock:
-    """A re-entrant lock for ``with``, held within one process.
+    """A re-entrant lock for ``with`` that a forked child never inherits held.
 
-    A fork copies a lock as it is. A thread that is not in the child may have held it,
-    and after a fork in C no hook makes it anew, so each process has a lock of its own.
+    A fork copies a lock in its present state. Its holder may be a thread that does not
+    exist in the child, and a fork in C runs no hook that could replace it. So there is
+    one lock for each process id.
     """
 
     def __init__(self) -> None:
         self._locks: dict[int, threading.RLock] = {}
 
     def acquire(self, timeout: float = -1) -> bool:
-        """Wait for the lock up to ``timeout`` seconds; tell whether it was had."""
+        """Wait for the lock up to ``timeout`` seconds, -1 for no limit.
+
+        Return whether it is held.
+        """
         process_id = os.getpid()
         lock = self._locks.get(process_id)
         if lock is None:
-            # Of two threads, the second gets the lock of the first.
+            # Atomic: two threads receive the same lock.
             lock = self._locks.setdefault(process_id, threading.RLock())
         return lock.acquire(timeout=timeout)
 
     def release(self) -> None:
-        """Let others have the lock."""
+        """Release the lock."""
         self._locks[os.getpid()].release()
 
     def __enter__(self) -> None:
@@ -53,23 +57,26 @@ class ProcessLock:
 
 
 class ForkAware:
-    """What can be told of forks that run Python's hooks, by ``hooks.add()``."""
+    """An object whose methods run at a fork, once it is passed to ``hooks.add()``.
 
-    #: Whether what others stop before a fork may still need this one.
+    A fork in C runs none of them.
+    """
+
+    #: Whether ``before_fork()`` runs after that of the others, which may need this one.
     stops_last = False
 
     def before_fork(self) -> None:
-        """Stop what a child must not inherit half done."""
+        """Stop work that a child must not inherit unfinished."""
 
     def after_fork_in_parent(self) -> None:
-        """Take up again what was stopped."""
+        """Resume the work that was stopped."""
 
     def after_fork_in_child(self) -> None:
-        """Forget what belongs to the parent."""
+        """Discard state that belongs to the parent."""
 
 
 def _wiped_on_fork() -> mmap.mmap | None:
-    """Return a page that is zeroed in a child, or None where there is none."""
+    """Return a page that the kernel zeroes in a child, or None without support."""
     if not sys.platform.startswith("linux"):
         return None
     page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -81,7 +88,7 @@ def _wiped_on_fork() -> mmap.mmap | None:
 
 
 class _FirstByte:
-    """The truth of the first byte of a page."""
+    """An object whose truth is that of the first byte of a page."""
 
     def __init__(self, page: mmap.mmap | bytearray) -> None:
         self._page = page
@@ -93,12 +100,12 @@ class _FirstByte:
 def _truth_of(page: mmap.mmap | bytearray) -> object:
     """Return an object that is true as long as the first byte of ``page`` is not 0.
 
-    A number of ctypes looks at the memory itself, in half the time that ``page[0]``
-    takes. That its truth is that of its value is not documented, so it is tried.
+    A ctypes number reads the memory directly, in half the time of ``page[0]``. That its
+    truth follows its value is undocumented, so this is tested first.
     """
     try:
         import ctypes
-    except ImportError:  # a Python that was built without it
+    except ImportError:  # a Python built without it
         return _FirstByte(page)
     number = ctypes.c_ubyte.from_buffer(page)
     seen = []
@@ -109,10 +116,14 @@ def _truth_of(page: mmap.mmap | bytearray) -> object:
 
 
 class ForkGuard:
-    """Tell whether this is still the process in which the guard was made.
+    """True in the process that created it, until ``disarm()``; false in every child.
 
-    ``page[0]`` is 1 in that process, as long as the guard is armed, and 0 in every
-    child. ``alive`` is true as long as it is 1.
+    ``page[0]`` is 1 in that process while the guard is armed, and 0 in every child.
+    ``alive`` is true while it is 1.
+
+    ``disarm()`` and, in a child, the kernel write that byte; every mint reads it
+    without a lock. One byte is read atomically, and ``Generation.mint()`` checks again
+    under the lock.
     """
 
     def __init__(self) -> None:
@@ -125,15 +136,17 @@ class ForkGuard:
         return self.page[0] == 1 and self._pid == os.getpid()
 
     def disarm(self) -> None:
-        """Make every reader of the page take its slow path, for ever."""
+        """Send every reader of the page to its slow path, for ever."""
         self.page[0] = 0
 
 
 class _ForkHooks:
-    """The hooks of ``os.register_at_fork``: they cannot be unregistered, so one list.
+    """The members whose methods run at a fork.
 
-    It is replaced whole, so that threads and children always find it whole. It keeps
-    no member alive.
+    Python cannot unregister its hooks, so they are registered once, for this list. The
+    list is replaced as a whole, so threads and children never see a part of it. It
+    holds weak references. Members are added under a lock, and forks read without it: a
+    member that is added during a fork is not called, and its guard notices that fork.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""How the 63 bits of a UID are divided: widths, length of a tick, epoch."""
+"""The layout of a UID: widths of its fields, length of a tick, epoch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 
 from django_uidgen.core.exceptions import InvalidUid, LayoutError
 
-#: Bits of a UID that may be used: a signed 64-bit column without its sign.
+#: The largest number of bits in a UID: a signed 64-bit column without its sign.
 MAX_BITS = 63
 
 DEFAULT_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -48,7 +48,7 @@ class BitLayout:
     Raise ``LayoutError`` for a width below 1, widths of more than 63 bits in sum, a
     tick below 1 ms, or an epoch without time zone.
 
-    Source: Twitter's Snowflake; the free choice of widths is that of Baidu's
+    Source: Twitter's Snowflake; the configurable widths are those of Baidu's
     BitsAllocator.
     """
 
@@ -84,30 +84,33 @@ class BitLayout:
 
     @classmethod
     def preset(cls, name: str, *, epoch: datetime = DEFAULT_EPOCH) -> Self:
-        """Return the layout called ``name``: snowflake, baidu or javascript."""
+        """Return the preset ``name``: snowflake, baidu or javascript.
+
+        Raise ``LayoutError`` for another name.
+        """
         try:
             time_bits, worker_bits, sequence_bits, tick_ms = PRESETS[name]
         except (KeyError, TypeError):
             raise LayoutError(
-                f"{name!r} is no layout preset; choose one of {', '.join(PRESETS)}."
+                f"{name!r} is not a layout preset; choose one of {', '.join(PRESETS)}."
             ) from None
         return cls(time_bits, worker_bits, sequence_bits, tick_ms=tick_ms, epoch=epoch)
 
-    # What the layout holds.
+    # Sizes.
 
     @property
     def total_bits(self) -> int:
-        """Bits of the three fields in sum."""
+        """The sum of the three widths."""
         return self.time_bits + self.worker_bits + self.sequence_bits
 
     @property
     def time_shift(self) -> int:
-        """Bits below the tick."""
+        """The number of bits below the tick."""
         return self.worker_bits + self.sequence_bits
 
     @property
     def worker_shift(self) -> int:
-        """Bits below the worker id."""
+        """The number of bits below the worker id."""
         return self.sequence_bits
 
     @property
@@ -117,22 +120,22 @@ class BitLayout:
 
     @property
     def worker_count(self) -> int:
-        """How many worker ids there are."""
+        """The number of worker ids."""
         return 1 << self.worker_bits
 
     @property
     def sequence_size(self) -> int:
-        """UIDs that one worker id has in one tick."""
+        """The number of UIDs that one worker id has in one tick."""
         return 1 << self.sequence_bits
 
     @property
     def uids_per_second(self) -> float:
-        """UIDs that one worker id can mint in a second."""
+        """The number of UIDs that one worker id can mint in a second."""
         return self.sequence_size * 1000 / self.tick_ms
 
     @property
     def ends_at(self) -> datetime:
-        """The moment after the last tick, or the last one that datetime can hold."""
+        """The end of the last tick, or the last moment that datetime can hold."""
         try:
             return self._moment(self.max_tick + 1)
         except OverflowError:
@@ -140,7 +143,7 @@ class BitLayout:
 
     @property
     def fingerprint(self) -> str:
-        """Text that two layouts share only if they give a UID the same meaning."""
+        """Text that is equal for two layouts only if they decompose UIDs alike."""
         return (
             f"{self.time_bits}/{self.worker_bits}/{self.sequence_bits} "
             f"{self.tick_ms}ms {self.epoch.isoformat(timespec='milliseconds')}"
@@ -149,18 +152,15 @@ class BitLayout:
     # Ticks and moments.
 
     def tick_at(self, moment: datetime) -> int:
-        """Return the tick in which ``moment`` lies; negative before the epoch.
-
-        ``moment`` must have a time zone.
-        """
+        """Return the tick of an aware ``moment``; negative before the epoch."""
         return (moment - self.epoch) // (self.tick_ms * _MILLISECOND)
 
     def ticks(self, seconds: float) -> int:
-        """Return how many whole ticks fit into ``seconds``."""
+        """Return the number of whole ticks in ``seconds``."""
         return int(seconds * 1000 / self.tick_ms)
 
     def moment(self, tick: int) -> datetime:
-        """Return the moment at which ``tick`` begins, aware and in UTC.
+        """Return the beginning of ``tick``, an aware datetime in UTC.
 
         Raise ``InvalidUid`` past the year 9999, which datetime cannot hold.
         """
@@ -168,7 +168,7 @@ class BitLayout:
             return self._moment(tick)
         except OverflowError as error:
             raise InvalidUid(
-                f"Tick {tick} lies past the year 9999; this UID cannot have been "
+                f"Tick {tick} is past the year 9999; this UID cannot have been "
                 f"minted with the layout {self.fingerprint!r}."
             ) from error
 
@@ -178,9 +178,9 @@ class BitLayout:
     # UIDs and parts.
 
     def compose(self, tick: int, worker_id: int, sequence: int) -> int:
-        """Return the UID of the three fields.
+        """Return the UID with the three fields.
 
-        Raise ``InvalidUid`` where a field does not fit its width.
+        Raise ``InvalidUid`` if a field does not fit its width.
         """
         for name, value, bits in (
             ("tick", tick, self.time_bits),
@@ -194,7 +194,7 @@ class BitLayout:
     def decompose(self, uid: int) -> Parts:
         """Return the three fields of ``uid``.
 
-        Raise ``InvalidUid`` where ``uid`` has more bits than the layout.
+        Raise ``InvalidUid`` if ``uid`` is negative or has more bits than the layout.
         """
         if not 0 <= uid < 1 << self.total_bits:
             raise InvalidUid(f"{uid!r} is not between 0 and 2**{self.total_bits} - 1.")
@@ -205,16 +205,16 @@ class BitLayout:
         )
 
     def lowest(self, moment: datetime) -> int:
-        """Return the lowest UID of the tick in which ``moment`` lies.
+        """Return the lowest UID of the tick of ``moment``.
 
-        Raise ``InvalidUid`` outside the layout's time.
+        Raise ``InvalidUid`` if the layout has no such tick.
         """
         return self.compose(self.tick_at(moment), 0, 0)
 
     def highest(self, moment: datetime) -> int:
-        """Return the highest UID of the tick in which ``moment`` lies.
+        """Return the highest UID of the tick of ``moment``.
 
-        Raise ``InvalidUid`` outside the layout's time.
+        Raise ``InvalidUid`` if the layout has no such tick.
         """
         return self.compose(
             self.tick_at(moment), self.worker_count - 1, self.sequence_size - 1

@@ -1,29 +1,36 @@
-"""The sole right to mint with one worker id for a range of ticks."""
+"""Leases: the sole right to mint UIDs, present or backdated."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 
-class Provisional(Protocol):
-    """The transaction of a caller that a lease was claimed in."""
+class Provisional(ABC):
+    """The caller's transaction in which a provisional lease was claimed.
 
+    The thread of that transaction calls every method.
+    """
+
+    @abstractmethod
     def stands(self) -> bool:
-        """Tell whether the claim is still to be committed, seen from this thread."""
+        """Return whether the claim is part of a transaction that is still open."""
 
-    def on_commit(self) -> None:
-        """Be told that the transaction was committed. Set by the generator."""
+    @abstractmethod
+    def on_commit(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` once, after the transaction was committed."""
 
 
 class Lease(NamedTuple):
     """The sole right to mint with ``worker_id`` in ``[reserved_from, reserved_until)``.
 
     ``reserved_from``, ``reserved_until`` and ``renew_from`` are ticks; from
-    ``renew_from`` on the lease should be renewed. ``key`` is what the assigner knows
-    the lease by. A ``provisional`` lease was claimed in the caller's own transaction
-    and ends when that is rolled back. Where claims may be rolled back, each
-    ``begins_after_claim``: behind the tick at which it was had, which may be long after
-    that at which it was asked for.
+    ``renew_from`` on the lease should be renewed. ``key`` identifies the lease to its
+    assigner; a bootstrap lease has none. A ``provisional`` lease was claimed in the
+    caller's transaction and ends if that is rolled back. ``begins_after_claim``: the
+    lease begins after the tick at which the claim returned, which may be long after the
+    tick at which it was requested. Assigners set it if a claim may be rolled back.
     """
 
     worker_id: int
@@ -31,36 +38,19 @@ class Lease(NamedTuple):
     reserved_until: int
     renew_from: int
     key: Any = None
-    provisional: Any = None
+    provisional: Provisional | None = None
     begins_after_claim: bool = False
 
 
-class WorkerIdAssigner(Protocol):
-    """Where worker ids come from.
+class BackdatedLease(NamedTuple):
+    """The sole right to mint in one slot of a block of past ticks, for ever.
 
-    What it returns, it must have made durable before: a generator mints every tick of
-    a lease it was handed, and never one outside.
+    ``core.backdated.Blocks`` defines the numbers ``block`` and ``slot``. A
+    ``provisional`` lease was claimed in the caller's transaction and ends if that is
+    rolled back.
     """
 
-    @property
-    def single_writer(self) -> bool:
-        """Whether a renewal beside the callers could get in their way."""
-
-    def claim(self, now: int) -> Lease:
-        """Lease a worker id from tick ``now`` on.
-
-        Raise ``WorkerIdUnavailable`` where none can be had.
-        """
-
-    def renew(self, lease: Lease, now: int) -> Lease:
-        """Return ``lease`` with a later end.
-
-        Raise ``LeaseLost`` where it can never be extended again, and
-        ``WorkerIdUnavailable`` where that cannot be found out now.
-        """
-
-    def release(self, lease: Lease, next_tick: int) -> None:
-        """Give ``lease`` back; no tick from ``next_tick`` on was minted."""
-
-    def must_be_provisional(self) -> bool:
-        """Tell whether a claim by this caller has to join its transaction."""
+    worker_id: int
+    block: int
+    slot: int
+    provisional: Provisional | None = None

@@ -1,4 +1,4 @@
-"""The position from which UIDs are minted: the one place where UIDs are born."""
+"""The position from which all UIDs, except backdated ones, are minted."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from django_uidgen.core.lease import Lease
 
 
 class Sequence:
-    """The position ``(tick, sequence)`` of one process. It only grows.
+    """The position ``(tick, sequence)`` of one process. Only ``restart()`` lowers it.
 
-    When the clock has moved on, the tick jumps to it and the sequence goes on,
-    wrapping into the next tick, instead of back to 0: with a reset, the UIDs of a
-    quiet process would all end in zero bits, and ``uid % n`` would pick one shard.
+    When the clock has moved on, the tick jumps to it, and the sequence continues and
+    wraps into the next tick. If it restarted at 0, the UIDs of a quiet process would
+    all end in zero bits, and ``uid % n`` would select one shard.
 
-    Not thread-safe: the generator holds its lock around every call. An exception that
-    a signal raises in the middle of a call loses UIDs, but repeats none: the position
-    is one int, ``tick << sequence_bits | sequence``, and moves in one step.
+    Not thread-safe: call every method under the lock of the generation. An exception
+    that a signal handler raises during a call may lose UIDs, but repeats none: the
+    position is one int, ``tick << sequence_bits | sequence``, and moves by one store.
     """
 
     def __init__(self, layout: BitLayout, *, tick: int = -1, sequence: int = 0) -> None:
@@ -30,12 +30,12 @@ class Sequence:
 
     @property
     def tick(self) -> int:
-        """The tick of the next UID; every later tick is unminted too."""
+        """The tick of the next UID. Nothing was minted in any later tick."""
         return self._position >> self._bits
 
     @property
     def next_tick(self) -> int:
-        """The first tick of which nothing was minted."""
+        """The first tick in which nothing was minted."""
         return self.tick + 1
 
     def allocate(
@@ -43,9 +43,9 @@ class Sequence:
     ) -> list[range]:
         """Mint up to ``count`` UIDs and return them as runs, in ascending order.
 
-        ``now`` is the present tick; ``max_lead`` is how many ticks the position may be
-        ahead of it, None for no bound. Fewer than ``count`` UIDs, or none, are
-        returned where that bound or the end of the lease is reached.
+        ``now`` is the present tick; the position may lead it by ``max_lead`` ticks,
+        None for no bound. Return fewer UIDs, or none, at that bound and at the end of
+        the lease.
         """
         position = self._start(lease, now)
         end = lease.reserved_until
@@ -66,18 +66,18 @@ class Sequence:
         return runs
 
     def _start(self, lease: Lease, now: int) -> int:
-        """Return where to mint from: past all that was minted, in the lease and now."""
+        """Return the next position, in the lease and after all UIDs minted."""
         tick = self.tick
         if lease.worker_id != self._worker_id:
-            # In one tick a lower worker id would give lower UIDs than those before.
+            # In the same tick, a lower worker id would mint lower UIDs than before.
             tick += 1
         sequence = self._position & self._size - 1
         return self._at(max(tick, lease.reserved_from, now), sequence)
 
     def restart(self, lease: Lease) -> None:
-        """Move the position to the start of ``lease``, back too.
+        """Move the position to the start of ``lease``, even back.
 
-        For a clock that was stepped back, and only with a lease of which nothing was
+        For a clock that was stepped back, and only with a lease with which nothing was
         minted yet.
         """
         self._worker_id = lease.worker_id

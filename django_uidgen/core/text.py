@@ -1,8 +1,8 @@
 """UIDs as text: decimal digits, Crockford's base 32, base 62, each with a prefix.
 
 Both short forms have a fixed width and digits in the order of their ASCII codes. So
-texts of one form, compared byte by byte, are in the order of their UIDs. A collation
-that ignores case breaks that for base 62, and takes some of its texts for equal.
+texts of one form, compared byte by byte, sort like their UIDs. A case-insensitive
+collation breaks this order for base 62, and treats some different texts as equal.
 
 Source of base 32: https://www.crockford.com/base32.html, without its check symbol.
 """
@@ -14,22 +14,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from django_uidgen.core.exceptions import InvalidUid
+from django_uidgen.core.exceptions import InvalidUid, UidTooLarge
 from django_uidgen.core.layout import MAX_BITS
 
-#: As many digits as 2**63 - 1 has, without leading zeros.
-_DECIMAL = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
+#: A regular expression, without groups, for UIDs in decimal: no leading zeros, at most
+#: 19 digits. It also matches some numbers above 2**63 - 1; ``to_uid`` rejects them.
+DECIMAL_PATTERN = "[1-9][0-9]{0,18}"
 
-#: Characters that a URL never quotes, so that a prefix is the same text everywhere.
+#: Two alternatives, which need a group around them: 0, and ``DECIMAL_PATTERN``.
+DECIMAL_OR_ZERO_PATTERN = f"0|{DECIMAL_PATTERN}"
+
+_DECIMAL = re.compile(DECIMAL_PATTERN)
+_DECIMAL_OR_ZERO = re.compile(DECIMAL_OR_ZERO_PATTERN)
+
+#: Characters that a URL never quotes: a prefix is the same text everywhere.
 _PREFIX = re.compile(r"[A-Za-z0-9._~-]*", re.ASCII)
 
 
 class _ShortForm(NamedTuple):
-    """The digits of a base, and how many of them a UID has.
+    """The digits of a base, and their number in a UID.
 
-    ``values`` maps what is read, which may be more than what is written. ``pattern``
-    matches texts that may be UIDs: right in width and digits, up to a little more than
-    63 bits.
+    ``values`` maps every accepted character to its value: the digits, and in base 32
+    look-alikes. ``pattern`` matches texts with valid width and characters, including
+    some numbers of more than 63 bits.
     """
 
     digits: str
@@ -69,24 +76,28 @@ _BASE_62 = _ShortForm(
 _SHORT_FORMS = {32: _BASE_32, 62: _BASE_62}
 
 
-def to_uid(value: object) -> int:
+def to_uid(value: object, *, allow_zero: bool = False) -> int:
     """Return ``value``, an int or its decimal digits, as a UID.
 
-    Raise ``InvalidUid`` for anything else: text, signs, leading zeros, floats, bools,
-    0, and more than 63 bits. Takes no time for huge numbers.
+    Raise ``UidTooLarge`` for more than 63 bits, and ``InvalidUid`` for anything else:
+    other text, signs, leading zeros, floats, bools and 0. Huge numbers are rejected
+    without conversion. ``allow_zero`` accepts 0 too: no generator mints it, but a row
+    from before the move to UIDs may contain it.
     """
     if isinstance(value, str):
-        if _DECIMAL.fullmatch(value) is None:
+        pattern = _DECIMAL_OR_ZERO if allow_zero else _DECIMAL
+        if pattern.fullmatch(value) is None:
             raise InvalidUid(
-                f"{shown(value)} is no UID: UIDs are 1 to 19 digits, without a sign "
+                f"{shown(value)} is not a UID: UIDs are 1 to 19 digits, without a sign "
                 f"or leading zeros."
             )
         number = int(value)
     elif isinstance(value, int) and not isinstance(value, bool):
         number = value
     else:
-        raise InvalidUid(f"{shown(value)} is no UID: it is not a whole number.")
-    _check_range(number, value)
+        raise InvalidUid(f"{shown(value)} is not a UID: it is not a whole number.")
+    if not (allow_zero and number == 0):
+        _check_range(number, value)
     return number
 
 
@@ -94,7 +105,7 @@ def to_base32(uid: int | str) -> str:
     """Return ``uid``, an int or its decimal digits, as 13 characters, upper case.
 
     Crockford's alphabet: digits and letters without I, L, O and U. Raise
-    ``InvalidUid`` for what ``to_uid`` refuses.
+    ``InvalidUid`` for values that ``to_uid`` rejects.
     """
     return _encode(to_uid(uid), _BASE_32)
 
@@ -103,7 +114,7 @@ def from_base32(text: str) -> int:
     """Return the UID that ``to_base32`` wrote as ``text``.
 
     Lower case is read as upper case, I and L as 1, O as 0. Raise ``InvalidUid`` for
-    anything else, hyphens among it, which Crockford allows: a UID has 13 characters.
+    anything else, including hyphens, which Crockford allows: a UID has 13 characters.
     """
     return _decode(text, _BASE_32)
 
@@ -112,7 +123,7 @@ def to_base62(uid: int | str) -> str:
     """Return ``uid``, an int or its decimal digits, as 11 characters.
 
     Digits, upper case and lower case letters, in this order. Raise ``InvalidUid`` for
-    what ``to_uid`` refuses.
+    values that ``to_uid`` rejects.
     """
     return _encode(to_uid(uid), _BASE_62)
 
@@ -135,17 +146,17 @@ def _encode(number: int, form: _ShortForm) -> str:
 
 def _decode(text: str, form: _ShortForm) -> int:
     _check_text(text)
-    # First, for it takes no time for a text of any length.
+    # First, because it takes no time for a long text.
     if len(text) != form.width:
         raise InvalidUid(
-            f"{shown(text)} is no UID: in base {form.base} UIDs have {form.width} "
+            f"{shown(text)} is not a UID: in base {form.base} UIDs have {form.width} "
             f"characters, not {len(text)}."
         )
     number = 0
     for character in text:
         if character not in form.values:
             raise InvalidUid(
-                f"{shown(text)} is no UID: {character!r} is no digit of base "
+                f"{shown(text)} is not a UID: {character!r} is not a digit of base "
                 f"{form.base}."
             )
         number = number * form.base + form.values[character]
@@ -155,22 +166,24 @@ def _decode(text: str, form: _ShortForm) -> int:
 
 def _check_text(text: object) -> None:
     if not isinstance(text, str):
-        raise InvalidUid(f"{shown(text)} is no UID: it is not text.")
+        raise InvalidUid(f"{shown(text)} is not a UID: it is not text.")
 
 
 def _check_range(number: int, value: object) -> None:
-    if number <= 0 or number.bit_length() > MAX_BITS:
-        raise InvalidUid(
-            f"{shown(value)} is no UID: UIDs lie between 1 and 2**{MAX_BITS} - 1."
-        )
+    if number > 0 and number.bit_length() <= MAX_BITS:
+        return
+    error = UidTooLarge if number > 0 else InvalidUid
+    raise error(
+        f"{shown(value)} is not a UID: UIDs lie between 1 and 2**{MAX_BITS} - 1."
+    )
 
 
 @dataclass(frozen=True)
 class UidText:
-    """One way to write UIDs: a base, and a prefix that tells what they are UIDs of.
+    """A text form of UIDs: a base, and a prefix such as "ord_" for orders.
 
-    ``base`` is 10, 32 or 62. ``prefix`` is text of letters, digits and ``._~-``, read
-    as it is written, upper and lower case apart. Raise ``ValueError`` for others.
+    ``base`` is 10, 32 or 62. ``prefix`` is text of letters, digits and ``._~-``; it is
+    case-sensitive. Raise ``ValueError`` for others.
     """
 
     base: int = 10
@@ -189,29 +202,29 @@ class UidText:
     def pattern(self) -> str:
         """A regular expression, without groups, for texts that may be UIDs.
 
-        What it does not match, ``parse`` refuses; it may refuse more.
+        It matches every text that ``parse`` accepts, and some that ``parse`` rejects.
         """
         form = _SHORT_FORMS.get(self.base)
-        return re.escape(self.prefix) + (form.pattern if form else _DECIMAL.pattern)
+        return re.escape(self.prefix) + (form.pattern if form else DECIMAL_PATTERN)
 
     def format(self, uid: int | str) -> str:
-        """Return the one text for ``uid``, an int or its decimal digits.
+        """Return the text of ``uid``, an int or its decimal digits.
 
-        Raise ``InvalidUid`` for what ``to_uid`` refuses.
+        Raise ``InvalidUid`` for values that ``to_uid`` rejects.
         """
         number = to_uid(uid)
         form = _SHORT_FORMS.get(self.base)
         return self.prefix + (_encode(number, form) if form else str(number))
 
     def parse(self, text: str) -> int:
-        """Return the UID that ``text`` is of.
+        """Return the UID that ``text`` represents.
 
-        Raise ``InvalidUid`` for another prefix, and for what is no UID in this base.
+        Raise ``InvalidUid`` for another prefix, or an invalid UID in this base.
         """
         _check_text(text)
         if not text.startswith(self.prefix):
             raise InvalidUid(
-                f"{shown(text)} is no UID: it must begin with {self.prefix!r}."
+                f"{shown(text)} is not a UID: it must begin with {self.prefix!r}."
             )
         rest = text.removeprefix(self.prefix)
         form = _SHORT_FORMS.get(self.base)
@@ -219,7 +232,7 @@ class UidText:
 
 
 def shown(value: object) -> str:
-    """Return ``value`` for a message, short, and without turning a huge int to text."""
+    """Return ``value`` as short text for a message. Do not convert a huge int."""
     if isinstance(value, str):
         return repr(value) if len(value) <= 40 else f"{value[:40]!r}…"
     if isinstance(value, int) and value.bit_length() > 128:

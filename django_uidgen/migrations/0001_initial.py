@@ -51,7 +51,7 @@ class Migration(migrations.Migration):
                     "released_at",
                     models.DateTimeField(
                         blank=True,
-                        help_text="When a clean exit gave the lease back.",
+                        help_text="When a clean exit released the lease.",
                         null=True,
                         verbose_name="released at",
                     ),
@@ -107,6 +107,6 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
-        # Leases of data migrations that ran before this one made the table.
+        # Bootstrap leases of data migrations that ran before this one.
         migrations.RunPython(enter_leases, migrations.RunPython.noop, elidable=False),
     ]

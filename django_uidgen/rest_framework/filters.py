@@ -1,4 +1,4 @@
-"""Filters for django-filter, which must be installed: by UIDs and by their time."""
+"""Filters by UID and by its time, for django-filter, which must be installed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from django_uidgen.forms import UidFormField
 class MintedAfterFilter(IsoDateTimeFilter):
     """Rows whose UID was minted at a moment or later.
 
-    The moment is in ISO 8601; one without a zone is in the current time zone.
-    ``field_name`` is the column of UIDs, the key by default; the layout is that of its
-    own generator. Through a relation: ``order__id``.
+    The moment is in ISO 8601; without a zone it is in the current time zone.
+    ``field_name`` is a column of UIDs, by default the key; ``order__id`` follows a
+    relation. The layout is the one of the column's generator.
     """
 
     def __init__(self, field_name: str = "pk", **kwargs: Any) -> None:
@@ -43,10 +43,9 @@ class UidFilter(Filter):
 class UidFilterSet(filters.FilterSet):
     """``FilterSet`` with ``?minted_after=`` and ``?minted_before=`` on the key.
 
-    The first moment is included, the second is not, so that spans that follow each
-    other have no row in common. Columns of UIDs that ``Meta.fields`` names are filtered
-    by whole numbers, not by decimals. Inherit from it, or name it as
-    ``filterset_class``.
+    The first moment is inclusive, the second exclusive, so that adjacent spans share no
+    row. Columns of UIDs in ``Meta.fields`` are filtered by whole numbers, where
+    django-filter uses decimals. Inherit from it, or name it as ``filterset_class``.
     """
 
     FILTER_DEFAULTS = {

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from django_uidgen.rest_framework.fields import UID_REGEX
+from django_uidgen.core.text import DECIMAL_OR_ZERO_PATTERN
 
 
 class UidLookupMixin:
     """Mixin for a view set whose rows are found by a UID: ``/orders/<uid>/``.
 
-    Anything but a UID in its one form is no address: 404. The schema says so, too.
+    A path with anything but a UID in decimal matches no route: 404. The OpenAPI schema
+    shows the same pattern.
     """
 
-    lookup_value_regex = UID_REGEX
+    lookup_value_regex = f"(?:{DECIMAL_OR_ZERO_PATTERN})"

@@ -1,4 +1,4 @@
-"""How lists are divided into pages."""
+"""Pages by key, for lists of rows whose key is a UID."""
 
 from __future__ import annotations
 
@@ -6,37 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import Model, QuerySet
 from rest_framework.exceptions import NotFound
-from rest_framework.pagination import (
-    BasePagination,
-    Cursor,
-    CursorPagination,
-    PageNumberPagination,
-)
+from rest_framework.pagination import Cursor, CursorPagination
 
-from django_uidgen.rest_framework.fields import uid_from_text
+from django_uidgen.core.exceptions import InvalidUid
+from django_uidgen.core.text import to_uid
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
     from rest_framework.views import APIView
 
 
-class WorkerPagination(PageNumberPagination):
-    """Pages of 100, or of ``?page_size=`` up to 1,000."""
-
-    page_size = 100
-    page_size_query_param = "page_size"
-    max_page_size = 1000
-
-
 class UidCursorPagination(CursorPagination):
     """Pages by key, newest first, 100 rows each or ``?page_size=`` up to 1,000.
 
-    A page begins after the key at which the one before it ended. So it costs as much
-    as the first, however deep it is, and no row comes twice or is left out because
-    others were inserted or deleted meanwhile.
+    A page begins after the last key of the page before it. So every page costs as much
+    as the first, and inserting or deleting rows meanwhile neither repeats nor skips
+    another row.
 
-    ``ordering`` may be any unique column of UIDs, "-pk" by default, "pk" for oldest
-    first. Nothing else orders the rows: an ``OrderingFilter`` of the view is not asked.
+    ``ordering`` may be any unique column of UIDs; the default "-pk" is newest first,
+    "pk" is oldest first. An ``OrderingFilter`` of the view has no effect.
     """
 
     ordering = "-pk"
@@ -51,42 +39,38 @@ class UidCursorPagination(CursorPagination):
         return (self.ordering,)
 
     def decode_cursor(self, request: Request) -> Cursor | None:
-        """Return the cursor, or answer 404 when its position is no UID.
+        """Return the cursor, or None without one. Raise ``NotFound`` if it is invalid.
 
-        The position goes into a query. Text would be an error of the server there.
+        The position becomes a value in a query. Without this check an invalid one would
+        raise an error there: status 500.
         """
         cursor = super().decode_cursor(request)
         position: Any = None if cursor is None else cursor.position
-        if position is not None and uid_from_text(position) is None:
-            raise NotFound(self.invalid_cursor_message)
+        if position is not None:
+            try:
+                to_uid(position, allow_zero=True)
+            except InvalidUid as error:
+                raise NotFound(self.invalid_cursor_message) from error
         return cursor
 
     def get_next_link(self) -> str | None:
-        """Return the address of the next page.
+        """Return the URL of the next page, or None after the last.
 
-        From a page before the first row, that is the first page.
+        After an empty page before the first row, it is the first page.
         """
         if self.has_next and not self.page:
             return self._link(reverse=False)
         return super().get_next_link()
 
     def get_previous_link(self) -> str | None:
-        """Return the address of the previous page.
+        """Return the URL of the previous page, or None before the first.
 
-        From a page after the last row, that is the last page.
+        Before an empty page after the last row, it is the last page.
         """
         if self.has_previous and not self.page:
             return self._link(reverse=True)
         return super().get_previous_link()
 
     def _link(self, *, reverse: bool) -> str:
-        # REST framework's own link would leave out the row of the cursor.
+        # REST framework's own link would skip the row at the cursor.
         return self.encode_cursor(Cursor(offset=0, reverse=reverse, position=None))
-
-
-def bounded(project: type[BasePagination] | None) -> type[BasePagination]:
-    """Return the project's pagination, or ours where it would give all rows at once."""
-    for name in ("page_size", "default_limit"):
-        if project is not None and getattr(project, name, None):
-            return project
-    return WorkerPagination

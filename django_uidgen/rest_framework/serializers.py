@@ -1,157 +1,96 @@
-"""What the endpoints take and give. Every UID is a decimal string."""
+"""``UidModelSerializer``, a ``ModelSerializer`` in which every UID is a string."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from datetime import UTC
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from django.db import models
 from rest_framework import serializers
-from rest_framework.utils import html
+from rest_framework.utils.model_meta import RelationInfo
 
-from django_uidgen import conf, worker_states
-from django_uidgen.models import WorkerNode
-from django_uidgen.parsing import ParsedUid
-from django_uidgen.rest_framework.fields import UidField
+from django_uidgen.rest_framework.fields import (
+    UidField,
+    UidSlugRelatedField,
+    holds_uids,
+)
 
-#: How many UIDs one request may ask for.
-MAX_COUNT = 1000
+if TYPE_CHECKING:
+    _Base = serializers.ModelSerializer[Any]
+else:
+    _Base = object
 
-COUNT_RULE = f"Give a whole number from 1 to {MAX_COUNT}."
-
-_DIGITS = re.compile(r"[0-9]{1,9}")
+_Built = tuple[type[Any], dict[str, Any]]
 
 
-class CountField(serializers.IntegerField):
-    """A whole number from 1 to ``MAX_COUNT``; text only from a form.
+class UidModelSerializerMixin(_Base):
+    """Mixin for a ``ModelSerializer``, before it among the base classes.
 
-    Every error names the range.
+    It makes strings of UIDs in all fields that the serializer derives from the model:
+    keys, relations in both directions, columns of UIDs, ``order_id`` and ``pk``, and
+    nested serializers of ``Meta.depth``. Other integers stay numbers. Declared fields
+    are unchanged.
     """
 
-    default_error_messages = dict.fromkeys(
-        ("required", "null", "invalid", "min_value", "max_value"), COUNT_RULE
-    )
+    def build_standard_field(
+        self, field_name: str, model_field: models.Field[Any, Any]
+    ) -> _Built:
+        """Build a ``UidField`` for a column of UIDs, whether it is a key or not."""
+        field_class, kwargs = super().build_standard_field(field_name, model_field)
+        if not holds_uids(model_field) or "choices" in kwargs:
+            return field_class, kwargs
+        if issubclass(field_class, serializers.RelatedField):  # of OneToOneField
+            other: Any = model_field.related_model
+            return _by_uid(field_class, kwargs, other)
+        # The bounds of a bigint: UidField has its own.
+        for bound in ("min_value", "max_value"):
+            kwargs.pop(bound, None)
+        return UidField, kwargs
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(min_value=1, max_value=MAX_COUNT, **kwargs)
+    def build_relational_field(
+        self, field_name: str, relation_info: RelationInfo
+    ) -> _Built:
+        """Build a field that represents a relation by a UID as a string."""
+        field_class, kwargs = super().build_relational_field(field_name, relation_info)
+        return _by_uid(field_class, kwargs, relation_info.related_model)
 
-    def to_internal_value(self, data: Any) -> int:
-        """Return ``data``, an int, or the digits of one in a form."""
-        if type(data) is int:
-            return data
-        # A form has nothing but text. In JSON a number in quotes is a mistake.
-        in_form = html.is_html_input(getattr(self.root, "initial_data", None))
-        if not (in_form and isinstance(data, str) and _DIGITS.fullmatch(data)):
-            self.fail("invalid")
-        return int(data)
+    def build_nested_field(
+        self, field_name: str, relation_info: RelationInfo, nested_depth: int
+    ) -> _Built:
+        """Build a nested serializer that has this mixin as well."""
+        field_class, kwargs = super().build_nested_field(
+            field_name, relation_info, nested_depth
+        )
+        # An OpenAPI schema needs a distinct name for each model.
+        name = f"Nested{relation_info.related_model.__name__}Serializer"
+        return type(name, (UidModelSerializerMixin, field_class), {}), kwargs
 
-
-class GeneratorField(serializers.CharField):
-    """The alias of a generator in the ``UIDGEN`` setting."""
-
-    def to_internal_value(self, data: Any) -> str:
-        """Return ``data``, if there is a generator of that name."""
-        alias = super().to_internal_value(data)
-        aliases = conf.aliases()
-        if alias not in aliases:
-            raise serializers.ValidationError(
-                f"There is no generator {alias[:64]!r}. Choose one of "
-                f"{', '.join(map(repr, aliases))}."
-            )
-        return alias
-
-
-class MintSerializer(serializers.Serializer[Any]):
-    """The body of a request for UIDs."""
-
-    count = CountField()
-    generator = GeneratorField(default=conf.DEFAULT_ALIAS)
-
-    @staticmethod
-    def read(body: Mapping[str, Any]) -> tuple[int, str] | None:
-        """Return count and generator of a body that is plainly right, or else None.
-
-        To make a serializer takes longer than to mint. So one is made only where there
-        may be something to say.
-        """
-        count = body.get("count")
-        alias = body.get("generator", conf.DEFAULT_ALIAS)
-        if type(count) is not int or not 1 <= count <= MAX_COUNT:
-            return None
-        if type(alias) is not str or alias not in conf.aliases():
-            return None
-        return count, alias
+    def build_property_field(
+        self, field_name: str, model_class: type[models.Model]
+    ) -> _Built:
+        """Build a field for ``order_id``, to REST framework a property of the model."""
+        if holds_uids(_column(model_class, field_name)):
+            return UidField, {"read_only": True}
+        return super().build_property_field(field_name, model_class)
 
 
-class ParseQuerySerializer(serializers.Serializer[Any]):
-    """The query of a request for the parts of a UID."""
-
-    generator = GeneratorField(default=conf.DEFAULT_ALIAS)
+class UidModelSerializer(UidModelSerializerMixin, serializers.ModelSerializer[Any]):
+    """A ``ModelSerializer`` that reads and writes UIDs as strings."""
 
 
-class WorkerQuerySerializer(serializers.Serializer[Any]):
-    """The query of a request for leases."""
-
-    generator = GeneratorField(required=False)
-    state = serializers.ChoiceField(choices=worker_states.STATES, required=False)
-
-
-def _moment_field() -> serializers.DateTimeField:
-    """Return a field for an aware moment: ISO 8601, in UTC, whatever the project has.
-
-    A format of the project's could drop the milliseconds.
-    """
-    return serializers.DateTimeField(
-        format="iso-8601", default_timezone=UTC, read_only=True
-    )
+def _by_uid(
+    field_class: type[Any], kwargs: dict[str, Any], model: type[models.Model]
+) -> _Built:
+    """Return the relation to ``model``, with UIDs as strings if it represents UIDs."""
+    by_key = issubclass(field_class, serializers.PrimaryKeyRelatedField)
+    if by_key and holds_uids(model._meta.pk):
+        return field_class, {**kwargs, "pk_field": UidField()}
+    by_column = field_class is serializers.SlugRelatedField
+    if by_column and holds_uids(_column(model, kwargs["slug_field"])):
+        return UidSlugRelatedField, kwargs
+    return field_class, kwargs
 
 
-class WorkerNodeSerializer(serializers.ModelSerializer[WorkerNode]):
-    """A lease. ``reserved_until_at`` is null where it has no end."""
-
-    state = serializers.CharField(read_only=True)
-    node_type = serializers.SerializerMethodField()
-    reserved_from_at = _moment_field()
-    reserved_until_at = _moment_field()
-
-    class Meta:
-        """Ticks are given as moments: the numbers may be too long for JavaScript."""
-
-        model = WorkerNode
-        fields = [
-            "id",
-            "generator",
-            "worker_id",
-            "term",
-            "state",
-            "host_name",
-            "process_id",
-            "node_type",
-            "launched_at",
-            "reserved_from_at",
-            "reserved_until_at",
-            "released_at",
-            "layout",
-        ]
-
-    def get_node_type(self, node: WorkerNode) -> str:
-        """Return "container" or "actual"."""
-        return WorkerNode.NodeType(node.node_type).name.lower()
-
-
-class ParsedUidSerializer(serializers.Serializer[ParsedUid]):
-    """The parts of a UID."""
-
-    uid = UidField(read_only=True)
-    generator = serializers.CharField(read_only=True)
-    minted_at = _moment_field()
-    tick = serializers.IntegerField(read_only=True)
-    worker_id = serializers.IntegerField(read_only=True)
-    sequence = serializers.IntegerField(read_only=True)
-
-
-class ParsedUidForStaffSerializer(ParsedUidSerializer):
-    """The parts of a UID, and the lease that it was minted under, or null."""
-
-    worker_node = WorkerNodeSerializer(read_only=True)
+def _column(model: type[models.Model], name: str) -> Any:
+    """Return the field whose values the attribute ``name`` holds, or None."""
+    by_attribute = {field.attname: field for field in model._meta.concrete_fields}
+    return by_attribute.get(name)

@@ -1,10 +1,10 @@
 """Filters that write UIDs: ``{{ order.pk|uid }}``, ``{{ order.pk|uid32:"ord_" }}``.
 
-By itself a template writes an int as the settings say, with separators between
-thousands under ``USE_THOUSAND_SEPARATOR``. These write text, which nothing localizes.
+Templates localize an int, with thousand separators if ``USE_THOUSAND_SEPARATOR`` is on.
+These filters return text, which is never localized.
 
-None and "", which a missing variable is, give "". All else that is no UID raises
-``InvalidUid``: a page with a wrong or an empty key in a link would hide the mistake.
+None, and "" from a missing variable, become "". Any other invalid UID raises
+``InvalidUid``: a link with a wrong or empty key would hide the mistake.
 """
 
 from __future__ import annotations

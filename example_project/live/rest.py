@@ -13,8 +13,8 @@ from rest_framework.viewsets import ModelViewSet
 
 from django_uidgen.rest_framework.filters import UidFilterSet
 from django_uidgen.rest_framework.lookup import UidLookupMixin
-from django_uidgen.rest_framework.model_serializers import UidModelSerializer
 from django_uidgen.rest_framework.pagination import UidCursorPagination
+from django_uidgen.rest_framework.serializers import UidModelSerializer
 from live.models import Connection, PublishSession, Recording, Stream
 
 

@@ -11,7 +11,7 @@ from django.db.models import Model
 from rest_framework import serializers
 
 from django_uidgen import parse
-from django_uidgen.rest_framework.model_serializers import UidModelSerializer
+from django_uidgen.rest_framework.serializers import UidModelSerializer
 from live.models import HlsSegment, PlaySession, PublishSession, Recording, Stream
 
 

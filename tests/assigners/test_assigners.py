@@ -8,14 +8,15 @@ import pytest
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
-from django_uidgen import assigners, conf
+from django_uidgen import conf
+from django_uidgen.assigners import FixedWorkerIdAssigner, leased, retries, table
 from django_uidgen.core.exceptions import (
     LayoutChanged,
     LeaseLost,
     WorkerIdsExhausted,
     WorkerIdUnavailable,
 )
-from django_uidgen.models import WorkerNode
+from django_uidgen.models import WorkerNode, WorkerNodeQuerySet
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,7 +40,7 @@ def make(settings):
             }
         }
         config = conf.get_config(alias)
-        return config.assigner(config)
+        return config.assigner.from_config(config)
 
     return assigner
 
@@ -78,7 +79,7 @@ def test_first_claim_inserts_a_row_that_says_who(make):
 
 
 def test_unused_worker_ids_come_before_lapsed_ones(make):
-    """A process that only paused keeps its id while others are to be had."""
+    """A process that only paused can renew its lease while others are free."""
     assigner = make()
     taken = {assigner.claim(1000 + n * 2 * LEASE).worker_id for n in range(4)}
     assert taken == {0, 1, 2, 3}
@@ -93,7 +94,7 @@ def test_first_worker_id_is_the_last_of_the_unused_ones(make):
 
 
 def test_released_worker_ids_come_first(make):
-    """Those that a clean exit gave back."""
+    """Those that a clean exit released."""
     assigner = make()
     lease = assigner.claim(1000)
     assigner.claim(1000)
@@ -150,7 +151,7 @@ def test_live_leases_are_never_taken(make):
 
 
 def test_exhausted_without_an_end(make):
-    """Disposable worker ids are never given back."""
+    """Disposable worker ids are never reused."""
     disposable = make("Disposable", worker_ids=(0, 1))
     disposable.claim(1000)
     disposable.claim(1000)
@@ -193,7 +194,7 @@ def test_wide_fields_are_sampled(make, used):
 
 def test_last_free_worker_id_of_a_wide_field_is_found(make):
     """Where a sample misses it: next to a used one, or the first of all."""
-    size = assigners._LISTED + 10
+    size = leased._LISTED + 10
     assigner = make(worker_ids=(0, size - 1), LAYOUT="baidu")
     values = assigner.lease_values()
     free = {0, 1234}
@@ -218,7 +219,7 @@ def test_lease_ends_with_the_layout(make):
 def test_another_layout_under_the_same_alias_is_refused(make):
     """Its UIDs could repeat those of the first."""
     make().claim(1000)
-    with pytest.raises(LayoutChanged, match="Give the new layout an alias of its own"):
+    with pytest.raises(LayoutChanged, match="Use a new alias for the new layout"):
         make(LAYOUT="baidu").claim(1000)
     make("Disposable", alias="orders").release(
         make("Disposable", alias="orders").claim(1000), 2000
@@ -282,7 +283,7 @@ def test_start_of_a_term_that_exists(make):
 def test_claim_that_always_loses_gives_up(make, monkeypatch):
     """With a named error, not for ever."""
     assigner = make()
-    monkeypatch.setattr(assigners, "_LONGEST_PAUSE", 0)
+    monkeypatch.setattr(retries, "_LONGEST_PAUSE", 0)
     monkeypatch.setattr(assigner, "start_term", lambda *args: None)
     with pytest.raises(WorkerIdUnavailable, match="too many processes claim at once"):
         assigner.claim(1000)
@@ -341,8 +342,60 @@ def test_lease_whose_row_is_gone(make):
     assigner = make()
     lease = assigner.claim(1000)
     WorkerNode.objects.all().delete()
-    with pytest.raises(LeaseLost, match="its row is gone"):
+    with pytest.raises(LeaseLost, match="its row is missing"):
         assigner.renew(lease, 9000)
+
+
+class StaleReads(WorkerNodeQuerySet):
+    """Rows that are written on "default", and read from a replica that lags behind."""
+
+    def first(self):
+        try:
+            return WorkerNode.objects.using("other").get()
+        finally:
+            connections["other"].close()
+
+
+@pytest.fixture
+def replicate(transactional_db, monkeypatch):
+    """Copy the table to a replica, from which all reads are answered afterwards."""
+
+    def copy():
+        WorkerNode.objects.using("other").bulk_create(WorkerNode.objects.all())
+        stale = property(lambda self: StaleReads(WorkerNode, using="default"))
+        monkeypatch.setattr(table.TableAssigner, "nodes", stale)
+
+    return copy
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+@pytest.mark.parametrize("longer", [False, True])
+def test_stale_copy_of_a_sealed_row_renews_nothing(make, replicate, longer):
+    """Neither one of before the takeover nor one that ends earlier than the lease."""
+    assigner = make(worker_ids=(2, 2))
+    lease = assigner.claim(1000)
+    if longer:
+        replicate()
+        lease = assigner.renew(lease, 9000)
+    else:
+        replicate()
+    make(worker_ids=(2, 2)).take_over(WorkerNode.objects.get(pk=lease.key), 50_000)
+    before = rows()
+    with pytest.raises(LeaseLost, match="Does a proxy send reads to a replica"):
+        assigner.renew(lease, 50_000)
+    assert rows() == before
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_stale_copy_that_proves_a_longer_lease(make, replicate):
+    """The row was sealed since, but at that end or a later one."""
+    assigner = make(worker_ids=(2, 2))
+    lease = assigner.claim(1000)
+    WorkerNode.objects.renew(lease.key, 20_000)
+    replicate()
+    seen = WorkerNode.objects.get(pk=lease.key)
+    assert make(worker_ids=(2, 2)).take_over(seen, 20_000).reserved_from == 20_000
+    assert assigner.renew(lease, 5000).reserved_until == 15_000
 
 
 # Release.
@@ -442,7 +495,7 @@ def test_host_name_without_an_ordinal(make, monkeypatch, host):
 
 
 def test_fixed_worker_id_without_a_table(make):
-    """Nothing is written, and nothing is given back."""
+    """Nothing is written, and nothing is released."""
     options = {"WORKER_ID": 2, "WORKER_TABLE": False}
     assigner = make("Fixed", OPTIONS=options)
     lease = assigner.claim(1000)
@@ -489,17 +542,37 @@ def test_fixed_worker_id_before_the_table_exists(make):
 
 
 def test_fixed_worker_id_without_a_table_is_looked_for_at_once(make, monkeypatch):
-    """A number that is missing is said before anything is minted."""
+    """A missing number is reported before anything is minted."""
     monkeypatch.setattr("socket.gethostname", lambda: "web")
     with pytest.raises(WorkerIdUnavailable, match="host name 'web'"):
         make("Fixed", OPTIONS={"WORKER_TABLE": False})
+
+
+class FixedByThePort(FixedWorkerIdAssigner):
+    """One of a project, which knows another source of its worker id."""
+
+    def worker_id(self):
+        return 9
+
+
+@pytest.mark.parametrize("table", [True, False])
+def test_fixed_worker_id_from_another_source(settings, table):
+    """With the table and without it."""
+    settings.UIDGEN = {
+        "default": {
+            "WORKER_ID_ASSIGNER": "tests.assigners.test_assigners.FixedByThePort",
+            "OPTIONS": {"WORKER_ID": 2, "WORKER_TABLE": table},
+        }
+    }
+    config = conf.get_config("default")
+    assert config.assigner.from_config(config).claim(1000).worker_id == 9
 
 
 # What a claim costs, and what it must not do.
 
 
 def test_statements_of_a_claim(make):
-    """A handful, with one for a server's clock, and one for a renewal."""
+    """A handful, with one for a server's clock; one to confirm it, one to renew."""
     assigner = make(worker_ids=(0, 1023))
     # On this thread's connection, so that it can be listened to.
     with CaptureQueriesContext(connection) as queries:
@@ -512,6 +585,9 @@ def test_statements_of_a_claim(make):
         "SELECT",
         "INSERT",
     ]
+    with CaptureQueriesContext(connection) as queries:
+        assigner._confirm(lease)
+    assert [query["sql"].split()[0] for query in queries] == ["UPDATE"]
     with CaptureQueriesContext(connection) as queries:
         assigner._renew(lease, 7000)
     assert len(queries) == 1
@@ -546,7 +622,9 @@ def test_database_error_is_translated(make):
     with connection.schema_editor() as editor:
         editor.delete_model(WorkerNode)
     try:
-        with pytest.raises(WorkerIdUnavailable, match="'default' got no") as caught:
+        with pytest.raises(
+            WorkerIdUnavailable, match="'default' received no worker id"
+        ) as caught:
             assigner.claim(1000)
         assert isinstance(caught.value.__cause__, DatabaseError)
         assert "migrate django_uidgen" in str(caught.value)

@@ -77,7 +77,7 @@ def split(hosts, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_more_processes_than_worker_ids(hosts, kind):
-    """The surplus is told why, and by what it ends; a clean exit makes room at once."""
+    """The error says why, and what helps; a clean exit makes room at once."""
     uidgen = generators(worker_ids=(0, 2))
     minted, refused = split([hosts.start(uidgen) for _ in range(6)], kind)
     assert len(minted) == len(refused) == 3
@@ -89,8 +89,8 @@ def test_more_processes_than_worker_ids(hosts, kind):
         assert "has 3 worker ids (0 to 2), and 3 leases are live." in text
         [said] = re.findall(r"The first ends at (\S+)\. ", text)
         assert datetime.fromisoformat(said) == moment
-        assert "A LAYOUT with more worker_bits or wider WORKER_IDS gives more" in text
-        assert "shorter LEASE (now 600 s) gives them back sooner" in text
+        assert "Set a LAYOUT with more worker_bits or wider WORKER_IDS for more" in text
+        assert "shorter LEASE (now 600 s) to free them sooner" in text
     batches = [*minted.values()]
     for leaving, waiting in zip(minted, refused, strict=True):
         refusal(waiting, kind)
@@ -123,7 +123,7 @@ def test_worker_ids_of_processes_that_were_killed(hosts, kind):
 
 
 def test_crash_loop(hosts, settings):
-    """500 launches killed at once leave room for more: each keeps one worker id."""
+    """500 launches killed at once leave room for more: each blocks one worker id."""
     launches = 500
     printed = subprocess.run(
         [
@@ -151,7 +151,7 @@ def test_crash_loop(hosts, settings):
 
 
 def served(assigner, launches, interval):
-    """Return how many of so many launches, all killed at once, got a worker id.
+    """Return how many of so many launches, all killed at once, leased a worker id.
 
     One comes every ``interval`` ticks of a millisecond.
     """

@@ -9,7 +9,8 @@ from itertools import chain, pairwise
 import pytest
 from django.db import OperationalError, connection, connections, transaction
 
-from django_uidgen import assigners, conf, generators, registry
+from django_uidgen import conf, databases, generators, registry
+from django_uidgen.assigners import retries
 from django_uidgen.core.exceptions import WorkerIdUnavailable
 from django_uidgen.models import WorkerNode
 from tests.support.connections import in_another_connection, in_threads
@@ -119,7 +120,7 @@ def test_claim_that_loses_a_deadlock_is_tried_again(settings, monkeypatch):
         try:
             node = attempt(start)
         except OperationalError as error:
-            outcomes.append(assigners.databases.is_conflict(error))
+            outcomes.append(databases.is_conflict(error))
             raise
         outcomes.append(node is not None)
         return node
@@ -148,8 +149,8 @@ def test_claim_that_loses_a_deadlock_is_tried_again(settings, monkeypatch):
 
 
 def test_conflicts_without_end(monkeypatch):
-    """The caller is told, by our own error."""
-    monkeypatch.setattr(assigners, "_ROUNDS", 3)
+    """The caller receives an error of this package."""
+    monkeypatch.setattr(retries, "ROUNDS", 3)
     connection.close()
     generator, tries = generators["default"], []
 

@@ -399,7 +399,7 @@ def test_clock_past_the_end_and_back(many, kind):
 
 @both
 def test_standing_clock_serves_what_max_lead_holds(many, kind):
-    """Then callers are told; when it moves, service goes on."""
+    """Then callers raise; when it moves, minting continues."""
     one = many(kind, max_wait=0.05)
     one.clock.sleep = lambda seconds: None
     uids = []

@@ -22,6 +22,7 @@ from django_uidgen.core import fork
 from django_uidgen.core.fork import ForkAware, ForkGuard, ProcessLock, hooks
 from django_uidgen.core.generators import CachedUidGenerator, DefaultUidGenerator
 from django_uidgen.core.layout import BitLayout
+from django_uidgen.core.stocks import PaddedStock
 from tests.support.memory import MemoryAssigner
 
 LAYOUT = BitLayout.preset("snowflake")
@@ -77,9 +78,8 @@ def c_fork():
     It has no thread that waits for the GIL, for which the child would wait in turn.
     """
     for member in fork.hooks.members():
-        state = getattr(member, "_state", None)
-        if hasattr(state, "executor"):
-            state.executor.stop(10)
+        if isinstance(member, PaddedStock):
+            member.executor.stop(10)
     return ctypes.PyDLL(None).fork()
 
 
@@ -99,11 +99,10 @@ def generator(kind):
 @forks
 def test_child_mints_with_its_own_lease(generator, fork):
     """No UID twice, and no worker id of the parent's."""
-    state = generator._own_state()
     before = [generator.uid() for _ in range(20)]
-    stock = getattr(state, "buffer", ())
-    if stock:
-        assert len(stock) > 0
+    stock = generator._own_stock()
+    if isinstance(stock, PaddedStock):
+        assert len(stock.buffer) > 0
 
     def mint():
         uids = [generator.uid() for _ in range(3000)] + generator.uids(3000)
@@ -133,12 +132,12 @@ def test_grandchild(generator, fork):
 @forks
 def test_child_of_a_parent_whose_locks_are_held(generator, fork):
     """Another thread of the parent may be minting or claiming at that moment."""
-    state = generator._own_state()
+    keeper = generator._own_stock().keeper
     held = threading.Event()
     release = threading.Event()
 
     def hold():
-        with state.lease_lock:
+        with keeper._lock:
             held.set()
             release.wait(30)
 
@@ -285,12 +284,24 @@ def test_no_thread_of_ours_is_there_when_python_forks():
     """Python warns of forks with threads, and warnings are errors here."""
     generator = CachedUidGenerator(LAYOUT, ByProcess(LAYOUT))
     generator.uid()
-    assert generator._own_state().executor.running
+    assert generator._own_stock().executor.running
     in_child(generator.uid)
-    assert not generator._own_state().executor.running
+    assert not generator._own_stock().executor.running
     generator.uid()
-    assert generator._own_state().executor.running
+    assert generator._own_stock().executor.running
     generator.close()
+
+
+def test_thread_of_a_generator_that_was_dropped():
+    """It is stopped as well, though nobody closed the generator."""
+    generator = CachedUidGenerator(LAYOUT, ByProcess(LAYOUT))
+    generator.uid()
+    thread = generator._own_stock().executor._thread
+    assert thread.is_alive()
+    del generator
+    gc.collect()
+    in_child(lambda: 0)
+    assert not thread.is_alive()
 
 
 def test_stock_is_not_left_unwatched_over_a_fork():
@@ -298,22 +309,22 @@ def test_stock_is_not_left_unwatched_over_a_fork():
     generator = CachedUidGenerator(LAYOUT, ByProcess(LAYOUT))
     generator.uid()
     in_child(lambda: 0)
-    assert len(generator._own_state().buffer) == 0
+    assert len(generator._own_stock().buffer) == 0
     generator.close()
 
 
 def test_fork_does_not_wait_for_ever_for_the_lock(monkeypatch):
     """A signal handler that forks may have interrupted its holder."""
-    monkeypatch.setattr("django_uidgen.core.generators._STOP_TIMEOUT", 0.01)
+    monkeypatch.setattr("django_uidgen.core.stocks.STOP_TIMEOUT", 0.01)
     generator = CachedUidGenerator(LAYOUT, ByProcess(LAYOUT))
-    with generator._own_state().lock:
+    with generator._own_stock().generation.lock:
         uid = in_child(generator.uid)
     assert uid != generator.uid()
     generator.close()
 
 
 def test_close_in_a_child_leaves_the_parents_lease():
-    """It is not the child's to give back."""
+    """The child must not release it."""
     generator = DefaultUidGenerator(LAYOUT, ByProcess(LAYOUT))
     generator.uid()
 
@@ -403,7 +414,7 @@ def test_hooks_alone_are_enough(monkeypatch, kind):
     monkeypatch.setattr(fork, "_wiped_on_fork", lambda: None)
     generator = kind(LAYOUT, ByProcess(LAYOUT))
     before = generator.uid()
-    assert isinstance(generator._own_state().guard.page, bytearray)
+    assert isinstance(generator._own_stock().generation.guard.page, bytearray)
     uids = in_child(lambda: [generator.uid() for _ in range(100)])
     after = [generator.uid() for _ in range(100)]
     assert len({before, *uids, *after}) == 201

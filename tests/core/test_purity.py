@@ -65,6 +65,20 @@ def test_public_names_are_lazy():
     )
 
 
+def test_setup_does_not_check_the_setting():
+    """A process that mints nothing does not import what checks it."""
+    assert (
+        run(
+            "import sys, django; django.setup()\n"
+            "from django_uidgen import conf\n"
+            "loaded = ['django_uidgen.conf_validation' in sys.modules]\n"
+            "conf.get_config('default')\n"
+            "print(*loaded, 'django_uidgen.conf_validation' in sys.modules)"
+        )
+        == "False True"
+    )
+
+
 def test_fields_import_no_models():
     """A model module can import the fields before the app registry is ready."""
     assert (

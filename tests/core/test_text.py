@@ -143,14 +143,14 @@ def test_wrong_character(write, read, width, character):
         read(text)
     base = {to_base32: 32, to_base62: 62}[write]
     assert str(caught.value) == (
-        f"{text!r} is no UID: {character!r} is no digit of base {base}."
+        f"{text!r} is not a UID: {character!r} is not a digit of base {base}."
     )
 
 
 @pytest.mark.parametrize("character", "uU")
 def test_letter_u_is_no_digit_of_base_32(character):
     """Crockford leaves it out, and it looks like no digit."""
-    with pytest.raises(InvalidUid, match="is no digit of base 32"):
+    with pytest.raises(InvalidUid, match="is not a digit of base 32"):
         from_base32("000000000000" + character)
 
 
@@ -167,7 +167,7 @@ def test_text_of_no_uid(write, read, width):
 @pytest.mark.parametrize("value", [None, 5, b"0000000000001", 1.5, ["0000000000001"]])
 def test_what_is_no_text_is_not_read(write, read, width, value):
     """An int as well: it may be meant as decimal digits."""
-    with pytest.raises(InvalidUid, match="is no UID: it is not text"):
+    with pytest.raises(InvalidUid, match="is not a UID: it is not text"):
         read(value)
 
 
@@ -235,7 +235,7 @@ def test_another_prefix(base, found):
     text = UidText(base, found).format(UID)
     with pytest.raises(InvalidUid) as caught:
         UidText(base, "ord_").parse(text)
-    message = f"{text!r} is no UID: it must begin with 'ord_'."
+    message = f"{text!r} is not a UID: it must begin with 'ord_'."
     assert str(caught.value) == message
 
 

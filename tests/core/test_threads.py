@@ -18,7 +18,8 @@ from django_uidgen.core.clock import SystemClock
 from django_uidgen.core.exceptions import LeaseLost
 from django_uidgen.core.generators import CachedUidGenerator, GeneratorOptions
 from django_uidgen.core.layout import BitLayout
-from django_uidgen.core.ring_buffer import RingBuffer
+from django_uidgen.core.shelves import RingBuffer
+from django_uidgen.core.stocks import PaddedStock
 from tests.support.bench import both
 from tests.support.memory import MemoryAssigner
 
@@ -55,8 +56,8 @@ class Fickle(MemoryAssigner):
 @pytest.fixture
 def generator(kind, monkeypatch):
     """Return a generator whose stock and whose leases are soon used up."""
-    monkeypatch.setattr(CachedUidGenerator, "SMALLEST_CHUNK", 3)
-    monkeypatch.setattr(CachedUidGenerator, "LARGEST_CHUNK", 3)
+    monkeypatch.setattr(PaddedStock, "SMALLEST_CHUNK", 3)
+    monkeypatch.setattr(PaddedStock, "LARGEST_CHUNK", 3)
     assigner = Fickle(LAYOUT, lease_ticks=40, worker_ids=list(range(1024)))
     options = GeneratorOptions(max_lead=0.2, boost_power=0, max_wait=60)
     generator = kind(LAYOUT, assigner, options=options, clock=SystemClock(LAYOUT))
@@ -214,15 +215,15 @@ def test_pop_of_a_state_that_is_over():
     """It gives nothing, so that it matters to nobody which page it comes with."""
     generator = CachedUidGenerator(LAYOUT, MemoryAssigner(LAYOUT))
     generator.uid()
-    state = generator._own_state()
-    assert len(state.buffer) > 0
+    stock = generator._own_stock()
+    assert len(stock.buffer) > 0
     # As in a child, which has a copy of all this, and no thread that would clear it.
-    state.executor.stop(10)
-    state.guard.disarm()
+    stock.executor.stop(10)
+    stock.generation.guard.disarm()
     generator.uid()
-    assert generator._own_state() is not state
+    assert generator._own_stock() is not stock
     with pytest.raises(IndexError):
-        state.buffer.stock.popleft()
+        stock.shelf.popleft()
     generator.close()
 
 

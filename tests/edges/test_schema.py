@@ -11,9 +11,12 @@ from rest_framework import serializers
 from rest_framework.routers import SimpleRouter
 from rest_framework.viewsets import ModelViewSet
 
-from django_uidgen.rest_framework.fields import UidField, UidSlugRelatedField
-from django_uidgen.rest_framework.model_serializers import UidModelSerializer
-from django_uidgen.rest_framework.schema import uid_schema
+from django_uidgen.rest_framework.fields import (
+    UidField,
+    UidSlugRelatedField,
+    uid_schema,
+)
+from django_uidgen.rest_framework.serializers import UidModelSerializer
 from tests.testapp.models import Invoice, OrderLine, Ticket
 
 UID = {

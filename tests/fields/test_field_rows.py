@@ -12,7 +12,7 @@ from django.db.models import Count, Max, Min
 from django.test.utils import CaptureQueriesContext
 
 from django_uidgen import generators, parse
-from django_uidgen.core.generators import DefaultUidGenerator
+from django_uidgen.core.stocks import TickStock
 from tests.testapp.models import (
     Crate,
     Event,
@@ -59,7 +59,7 @@ def minted(settings, monkeypatch):
 
     A generator without a stock counts up the sequence in its UIDs by one each time.
     """
-    monkeypatch.setattr(DefaultUidGenerator, "LARGEST_CHUNK", 0)
+    monkeypatch.setattr(TickStock, "LARGEST_CHUNK", 0)
     settings.UIDGEN = {
         "default": {"GENERATOR": "django_uidgen.generators.DefaultUidGenerator"},
         "orders": {},

@@ -342,7 +342,7 @@ def test_parse_without_a_table():
 def test_parse_of_what_is_no_uid(text):
     """The error says so in short, and nothing is printed, of the good ones neither."""
     out = io.StringIO()
-    with pytest.raises(CommandError, match="is no UID") as caught:
+    with pytest.raises(CommandError, match="is not a UID") as caught:
         call_command("uidgen", "parse", "--", "5", text, stdout=out)
     assert len(str(caught.value)) < 150
     assert out.getvalue() == ""
@@ -475,7 +475,7 @@ def test_layout_tells_what_it_holds(settings):
         "                 4,128,768,000 UIDs/s in all",
         "worker ids       0 to 1007: 1,008",
         "worker ids left  1,007: 1,006 never used, 1 free again",
-        "for the past     1008 to 1023: 16",
+        "backdated        1008 to 1023: 16",
         "lease            600 s",
     ]
 
@@ -503,7 +503,7 @@ def test_layout_of_every_generator(settings):
     assert "                 0.8 UIDs/s in all\n" in slow
     assert "worker ids       1 to 2: 2\n" in slow
     assert "worker ids left  2: 2 never used, 0 free again\n" in slow
-    assert "for the past     no worker ids: set BACKDATED_WORKER_IDS\n" in slow
+    assert "backdated        no worker ids: set BACKDATED_WORKER_IDS\n" in slow
     assert slow.endswith("lease            30.5 s\n")
 
 
@@ -565,7 +565,7 @@ def test_a_wrong_command_line(arguments):
 
 
 def test_a_project_without_its_database(tmp_path):
-    """A UID is read, a worker id is not to be had: status 1, and no traceback."""
+    """A UID is read, no worker id can be leased: status 1, and no traceback."""
     absent = {"UIDGEN_TEST_RUN": "absent", "UIDGEN_TEST_SQLITE_FOLDER": str(tmp_path)}
     read = process("parse", "5", **absent)
     assert (read.returncode, read.stderr) == (0, "")
@@ -573,5 +573,5 @@ def test_a_project_without_its_database(tmp_path):
     assert "host             unknown: " in read.stdout
     minted = process("generate", **absent)
     assert (minted.returncode, minted.stdout) == (1, "")
-    assert "got no worker id from database 'default'" in minted.stderr
+    assert "received no worker id from database 'default'" in minted.stderr
     assert "Traceback" not in minted.stderr

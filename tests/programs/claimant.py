@@ -1,10 +1,10 @@
-"""A second process that claims worker ids, at the moments that it is told.
+"""A second process that claims worker ids on command.
 
     python -m tests.programs.claimant
 
 Each line of its input is a JSON object: the UIDGEN setting, and the tick that its clock
 shall show. It answers with the lease that it was given, or with the name of the error,
-and gives the lease back.
+and releases the lease.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ def main():
 
 def claim(generator, tick):
     """Return what a claim at ``tick`` gives."""
-    from django_uidgen.core.clock import FakeClock
     from django_uidgen.core.exceptions import UidError
+    from tests.support.clocks import stop_clock
 
     layout = generator.layout
-    generator.clock = FakeClock(layout, layout.moment(tick))
+    stop_clock(generator, layout.moment(tick))
     try:
         generator.assign()
     except UidError as error:

@@ -55,9 +55,9 @@ def c_fork():
 
     # Not by members(), which the unguarded do without.
     for reference in fork.hooks._references:
-        state = getattr(reference(), "_state", None)
-        if hasattr(state, "executor"):
-            state.executor.stop(10)
+        stock = reference()
+        if hasattr(stock, "executor"):
+            stock.executor.stop(10)
     return ctypes.PyDLL(None).fork()
 
 
@@ -147,7 +147,7 @@ def fork_in_atomic():
 
 
 def mint_if_possible():
-    """Mint, or be told why not: SQLite's locks do not survive a fork."""
+    """Mint, or return the error: SQLite's locks do not survive a fork."""
     from django.db import connection
 
     from django_uidgen.core.exceptions import WorkerIdUnavailable
@@ -166,9 +166,9 @@ def fork_during_a_claim():
     assigner = generators["default"].assigner
     claiming, claim = threading.Event(), assigner._claim
 
-    def noting(*args):
+    def noting(*args, **kwargs):
         claiming.set()
-        return claim(*args)
+        return claim(*args, **kwargs)
 
     assigner._claim = noting
     thread = threading.Thread(target=mint, args=["thread"])

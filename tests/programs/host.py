@@ -1,4 +1,4 @@
-"""A process on a host, which mints when it is told to.
+"""A process on a host, which mints on command.
 
     python -m tests.programs.host
 
@@ -7,7 +7,7 @@ are leased. It reads a command a line, in JSON, and answers each with a line. It
 settings are those in the environment, but for UIDGEN, which UIDGEN_TEST_GENERATORS
 gives, and the other apps. The other end of it is ``tests.support.hosts``.
 
-UIDs are told as runs: ``[first, last]``, in the order in which they were handed out.
+UIDs are printed as runs: ``[first, last]``, in the order in which they were handed out.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def joined(uids):
 
 
 class Commands:
-    """What this process can be told."""
+    """The commands that this process accepts."""
 
     def __init__(self):
         self.minters = []
@@ -132,7 +132,7 @@ class Commands:
     # Threads.
 
     def start_threads(self, aliases, count):
-        """Let ``count`` threads mint with each of ``aliases``, until told to stop."""
+        """Start ``count`` threads that mint with each alias, until ``stop_threads``."""
         for alias in aliases:
             for _ in range(count):
                 self.minters.append(Minter(alias, self.generator(alias)))
@@ -161,10 +161,12 @@ class Commands:
         """
         generator = self.generator(alias)
         stopped = self._arm(generator, point)
-        if point.startswith("late"):
-            self._let_lapse(generator)
         before, minted, refusal = time.time_ns(), [], None
         try:
+            if point.startswith("late"):
+                # On a busy machine the lease lapses, and is renewed, in here.
+                self._let_lapse(generator)
+                before = time.time_ns()
             while not stopped.is_set():
                 for run in generator.allocate(1):
                     minted += run
@@ -183,11 +185,11 @@ class Commands:
     @staticmethod
     def _arm(generator, point):
         """Have the next call of what ``point`` names suspend this process, once."""
-        state = generator._own_state()
+        generation = generator._own_stock().generation
         owner, name, when = {
             "clock read": (generator.clock, "tick", "after"),
-            "lease checked": (generator, "_usable_lease", "after"),
-            "UIDs born": (state.sequence, "allocate", "after"),
+            "lease checked": (generation, "usable_lease", "after"),
+            "UIDs born": (generation.sequence, "allocate", "after"),
             "claim to be sent": (generator.assigner, "claim", "before"),
             "claim answered": (generator.assigner, "claim", "after"),
             "renewal to be sent": (generator.assigner, "renew", "before"),

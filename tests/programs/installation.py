@@ -3,7 +3,7 @@
     python -m tests.programs.installation DATABASE FIRST LAST
 
 No test run is set up, so worker ids from FIRST to LAST are leased from the worker table
-of DATABASE, an alias. They are given back at the end.
+of DATABASE, an alias. They are released at the end.
 """
 
 from __future__ import annotations

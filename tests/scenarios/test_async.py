@@ -17,9 +17,9 @@ from django.test import AsyncRequestFactory
 from django.urls import path
 
 from django_uidgen import auid, auids, generators, registry, uid, uids
-from django_uidgen.core.clock import FakeClock
 from django_uidgen.core.exceptions import WorkerIdUnavailable
 from django_uidgen.models import WorkerNode
+from tests.support.clocks import stop_clock
 from tests.support.locks import locked_worker_table
 from tests.testapp.models import Event, Order
 
@@ -55,10 +55,10 @@ def log(generator, monkeypatch):
     """Return a list of what happens; claims note their begin and their end there."""
     log, claim = [], generator.assigner._claim
 
-    def noting(*args):
+    def noting(*args, **kwargs):
         log.append("claim begins")
         try:
-            return claim(*args)
+            return claim(*args, **kwargs)
         finally:
             log.append("claim ends")
 
@@ -180,7 +180,7 @@ def test_thousand_tasks_with_a_lease(count, log, monkeypatch):
 
 def test_thousand_tasks_when_the_lease_has_lapsed(generator, log):
     """One of them renews it, for all."""
-    generator.clock = FakeClock(generator.layout, datetime.now(UTC))
+    stop_clock(generator, datetime.now(UTC))
     before = uid()
     end = generator.lease.reserved_until
     generator.clock.step(601)
@@ -198,8 +198,8 @@ def test_thousand_tasks_when_the_lease_has_lapsed(generator, log):
 
 
 def assert_nothing_is_held(generator):
-    state = generator._own_state()
-    for lock in (state.lock, state.lease_lock):
+    keeper = generator._own_stock().keeper
+    for lock in (keeper.generation.lock, keeper._lock):
         assert lock.acquire(timeout=0)
         lock.release()
 

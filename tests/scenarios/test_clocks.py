@@ -183,7 +183,7 @@ def test_step_between_a_clean_exit_and_a_start(hosts, subtests):
 
 
 def test_step_between_a_kill_and_a_start(hosts, subtests):
-    """The only worker id is not to be had before the lease of the dead has ended."""
+    """The only worker id cannot be leased before the lease of the dead has ended."""
     uidgen = generators(suffixes(STEPS), worker_ids=(0, 0))
     for step, alias, before, second, again in mint_twice(hosts, uidgen, Host.kill):
         with subtests.test(step=step, alias=alias):
@@ -279,7 +279,7 @@ def test_host_that_is_off_by_less_than_max_clock_skew(hosts, subtests):
         with subtests.test(offset=offset):
             for kind in KINDS:
                 assert_true(host.mint(kind))
-            warned = sum("follow the same time server" in one for one in host.warnings)
+            warned = sum("the same time server" in one for one in host.warnings)
             assert warned == (len(KINDS) if offset and has_a_server() else 0)
 
 

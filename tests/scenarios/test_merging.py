@@ -46,7 +46,7 @@ def page():
 
 @pytest.fixture
 def filled(settings):
-    """Fill both databases, by leases from ranges of their own, and give those back."""
+    """Fill both databases, by leases from ranges of their own, and release those."""
     for database, worker_ids in RANGES.items():
         use(settings, database, worker_ids)
         fill(database)
@@ -137,7 +137,7 @@ def test_settings_of_the_page(settings, page):
     assert found == list(RANGES.values())
 
 
-# Ranges that were kept apart.
+# Disjoint ranges.
 
 
 def test_each_has_used_its_range(filled_at_once):
@@ -232,7 +232,7 @@ def test_minting_after_the_merge(settings, filled, page):
         assert minted.isdisjoint(known)
         known |= minted
         assert parse(min(minted)).worker_node.process_id == os.getpid()
-    # Those that were given back are leased first, in terms that follow.
+    # Released ones are leased first, in terms that follow.
     assert {node.term for node in WorkerNode.objects.for_generator("default")} >= {1, 2}
 
 
@@ -365,5 +365,5 @@ def test_end_of_the_leases(settings, page):
 
 
 def test_end_of_the_leases_after_clean_exits(filled_at_once, page):
-    """A lease that was given back ends where it was last minted with."""
+    """A lease that was released ends where it was last minted with."""
     assert page.leases_end() <= datetime.now(UTC) + MAX_LEAD

@@ -29,6 +29,7 @@ from hypothesis.stateful import (
 )
 
 from django_uidgen import assigners, conf, databases
+from django_uidgen.assigners import leased
 from django_uidgen.core.exceptions import LeaseLost
 from django_uidgen.core.sequence import Sequence
 from django_uidgen.models import WorkerNode, WorkerNodeQuerySet
@@ -184,7 +185,7 @@ class Protocol(RuleBasedStateMachine):
         ):
             process.lease = new
         else:
-            self.give_back(process, new, process.sequence.next_tick, fate)
+            self.release_lease(process, new, process.sequence.next_tick, fate)
 
     @can(claims)
     @rule(which=WHICH, fate=FATES)
@@ -198,7 +199,7 @@ class Protocol(RuleBasedStateMachine):
         process.sequence.restart(new)
         process.lease = new
         if asked.had is not None:
-            self.give_back(process, asked.had, next_tick, fate)
+            self.release_lease(process, asked.had, next_tick, fate)
 
     def lose(self, process):
         process.lease = None
@@ -254,12 +255,12 @@ class Protocol(RuleBasedStateMachine):
         lease = process.lease
         if lease is not None:
             self.forget_lease(process)
-            self.give_back(process, lease, process.sequence.next_tick, fate)
+            self.release_lease(process, lease, process.sequence.next_tick, fate)
 
     def forget_lease(self, process):
         process.lease = None
 
-    def give_back(self, process, lease, next_tick, fate):
+    def release_lease(self, process, lease, next_tick, fate):
         self.leave(partial(process.assigner.release, lease, next_tick), fate)
 
     def crashes(self, process, fate):
@@ -290,7 +291,7 @@ class Protocol(RuleBasedStateMachine):
 def _same_each_time(settings, monkeypatch):
     """Have nothing depend on chance, and each statement run where it is called."""
     settings.UIDGEN = UIDGEN
-    monkeypatch.setattr(assigners, "_random", Random(1))
+    monkeypatch.setattr(leased, "system_random", Random(1))
     monkeypatch.setattr(databases, "run", lambda database, work, timeout: work())
 
 
@@ -375,7 +376,7 @@ class LossIgnored(LogAlone):
 
 
 class UsedAfterRelease(LogAlone):
-    """Mint on with a lease that was given back."""
+    """Mint on with a lease that was released."""
 
     mishaps = ("closes",)
 

@@ -20,10 +20,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import path
 
 from django_uidgen import conf, generators, registry, uid, uids
-from django_uidgen.core.clock import FakeClock
 from django_uidgen.core.exceptions import WorkerIdUnavailable
 from django_uidgen.models import WorkerNode
 from tests.programs.claimant import Claimant
+from tests.support.clocks import stop_clock
 from tests.testapp.models import Event, Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -252,7 +252,7 @@ def generator(settings, monkeypatch):
     settings.ROOT_URLCONF = __name__
     monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
     generator = generators["default"]
-    generator.clock = FakeClock(generator.layout, datetime.now(UTC))
+    stop_clock(generator, datetime.now(UTC))
     yield generator
     registry.generators.reset()
 
@@ -263,7 +263,7 @@ def mint():
     minted += [Order.objects.create(name=str(number)).pk for number in range(3)]
     for run in generators["default"].allocate(100_000):
         minted += run[0], run[-1]
-    # Leaves a stock, if one may be kept.
+    # Leaves a stock, if there may be one.
     return [*minted, uid()]
 
 
@@ -341,7 +341,7 @@ def test_mint_when_a_renewal_is_due(caller, claimant, generator):
 
     def work():
         minted.extend(mint())
-        renewal = generator._own_state().renewal
+        renewal = generator._own_stock().keeper.renewal
         if renewal is not None:
             renewal.join()
         during.append(generator.lease.reserved_until)

@@ -1,14 +1,15 @@
 """Processes that are suspended for longer than their lease, and woken.
 
-Why nothing can repeat, wherever in a mint a process is suspended. ``_mint`` reads the
-clock, looks at its copy of the lease, and has ``Sequence.allocate`` mint. All three may
-be old when it is woken. But what ``allocate`` hands out is bounded by ``reserved_from``
-and ``reserved_until`` of that copy in ticks, which are part of the UIDs, and by no look
-at the time. The row in the table reaches at least as far as the copy: the copy moves
-only after the database has confirmed. A successor seals the row and begins at the end
-that it sealed; a sealed row never grows. So however late the process is woken, its
-ticks are not those of the successor. An old clock only has it mint old ticks of its own
-lease, and a renewal or a claim that was under way finds the seal, or is in the table.
+Why nothing can repeat, wherever in a mint a process is suspended. ``Generation.mint``
+reads the clock, looks at its copy of the lease, and has ``Sequence.allocate`` mint. All
+three may be old when it is woken. But what ``allocate`` hands out is bounded by
+``reserved_from`` and ``reserved_until`` of that copy in ticks, which are part of the
+UIDs, and by no look at the time. The row in the table reaches at least as far as the
+copy: the copy moves only after the database has confirmed. A successor seals the row
+and begins at the end that it sealed; a sealed row never grows. So however late the
+process is woken, its ticks are not those of the successor. An old clock only has it
+mint old ticks of its own lease, and a renewal or a claim that was under way finds the
+seal, or is in the table.
 """
 
 from __future__ import annotations

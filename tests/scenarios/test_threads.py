@@ -15,7 +15,7 @@ import pytest
 from django.db import connection
 
 from django_uidgen import conf, registry, uid, uids
-from django_uidgen.assigners import FixedWorkerIdAssigner
+from django_uidgen.assigners.without_table import FixedWithoutTableAssigner
 from django_uidgen.core.exceptions import WorkerIdUnavailable
 from django_uidgen.models import WorkerNode
 from tests.support.connections import in_threads
@@ -84,10 +84,10 @@ def test_worker_id_without_a_table_is_one_generators(settings, monkeypatch):
 
     options = {"WORKER_ID": 7, "WORKER_TABLE": False}
     settings.UIDGEN = {"default": {"OPTIONS": options}}
-    monkeypatch.setattr(FixedWorkerIdAssigner, "_ends", Ends())
-    monkeypatch.setattr(FixedWorkerIdAssigner, "_holders", {})
+    monkeypatch.setattr(FixedWithoutTableAssigner, "_ends", Ends())
+    monkeypatch.setattr(FixedWithoutTableAssigner, "_holders", {})
     config = conf.get_config("default")
-    assigners = [FixedWorkerIdAssigner(config), FixedWorkerIdAssigner(config)]
+    assigners = [FixedWithoutTableAssigner(config), FixedWithoutTableAssigner(config)]
     leases, errors = in_threads(lambda: assigners.pop().claim(1000), 2)
     assert len(leases) == 1
     assert [type(error) for error in errors] == [WorkerIdUnavailable]

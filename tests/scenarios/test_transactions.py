@@ -11,8 +11,11 @@ from functools import partial
 
 import pytest
 from django.db import OperationalError, connection, connections, transaction
+from django.db.backends.signals import connection_created
+from django.utils import timezone
 
 from django_uidgen import conf, databases, generators, registry, uid, uids
+from django_uidgen.core.background_work import BackgroundWork
 from django_uidgen.core.exceptions import (
     LeaseLost,
     WorkerIdsExhausted,
@@ -257,7 +260,11 @@ def test_rolled_back_ticks_cannot_be_claimed_again():
             handed_out += uids(5000)
             raise Boom
         # As another process on this machine would, without waiting.
-        lease = generators["default"]._claim(generators["default"].clock.tick())
+        lease = (
+            generators["default"]
+            ._own_stock()
+            .keeper._claim(generators["default"].clock.tick())
+        )
         last = generators["default"].layout.decompose(handed_out[-1]).tick
         assert lease.reserved_from > last
         WorkerNode.objects.all().delete()
@@ -405,7 +412,7 @@ def test_thousand_tasks():
     assert WorkerNode.objects.count() == 1
 
 
-# When the database cannot be had.
+# When the database is unavailable.
 
 
 def test_missing_table_and_its_return():
@@ -465,6 +472,63 @@ def test_own_connection_has_no_pool():
     assert "pool" not in names[0]
 
 
+@pytest.fixture
+def autocommit_off():
+    """Switch AUTOCOMMIT off in the project's settings."""
+    values = connections.settings["default"]
+    connection.close()
+    values["AUTOCOMMIT"] = False
+    yield
+    connection.close()
+    values["AUTOCOMMIT"] = True
+
+
+@pytest.mark.usefixtures("autocommit_off")
+def test_project_without_autocommit():
+    """Claims, renewals and releases are committed all the same."""
+
+    def row():
+        with sees_all.cursor() as cursor:
+            columns = "reserved_until, released_at"
+            cursor.execute(f"SELECT {columns} FROM {WorkerNode._meta.db_table}")
+            return list(cursor.fetchall())
+
+    sees_all = connections.create_connection("default")
+    sees_all.settings_dict = {**sees_all.settings_dict, "AUTOCOMMIT": True}
+    try:
+        uid()
+        generator = generators["default"]
+        lease = generator.lease
+        assert row() == [(lease.reserved_until, None)]
+        until = generator.assigner.renew(lease, lease.renew_from).reserved_until
+        assert until > lease.reserved_until
+        assert row() == [(until, None)]
+        registry.generators.reset()
+        assert row()[0][1] is not None
+    finally:
+        sees_all.close()
+
+
+@pytest.mark.parametrize("backdated", [False, True])
+def test_claim_that_does_not_last(backdated):
+    """Nothing is minted with it: something rolls our connections back, say."""
+
+    def begin_for_ever(*, connection, **kwargs):
+        connection.set_autocommit(False)
+        if ON_SQLITE:
+            connection.cursor().execute("BEGIN")
+
+    connection.close()
+    connection_created.connect(begin_for_ever)
+    try:
+        with pytest.raises(WorkerIdUnavailable, match="does not find the claim"):
+            generators["default"].at(timezone.now()) if backdated else uid()
+    finally:
+        connection_created.disconnect(begin_for_ever)
+    assert committed_leases() == 0
+    assert uid()
+
+
 def test_error_in_a_thread_reaches_the_caller():
     """Whatever it is."""
 
@@ -476,7 +540,7 @@ def test_error_in_a_thread_reaches_the_caller():
 
 
 def test_database_that_does_not_answer():
-    """The caller is told; what runs late harms nothing."""
+    """The caller receives an error; late work harms nothing."""
     go_on = threading.Event()
     ended = threading.Event()
 
@@ -507,12 +571,16 @@ def test_claims_that_were_given_up_do_not_add_up(settings, monkeypatch):
     for _ in range(5):
         with pytest.raises(WorkerIdUnavailable, match="no answer within MAX_WAIT"):
             uid()
-    late, _was_claim = generator.assigner._late
+    late, _was_claim = generator.assigner.steps.late_work._noted
     go_on.set()
     late._thread.join()
     assert uid()
     assert len(tries) == 1
     assert [node.pk for node in WorkerNode.objects.all()] == [generator.lease.key]
+
+
+def background(work):
+    return BackgroundWork(work, name="late")
 
 
 def test_late_work_that_was_no_claim(settings):
@@ -522,13 +590,13 @@ def test_late_work_that_was_no_claim(settings):
         raise OperationalError
 
     generator = generators["default"]
-    late = databases.Flight(lambda: 1)
+    late = background(lambda: 1)
     late.start()
-    generator.assigner._late = late, False
+    generator.assigner.steps.late_work.note(late, is_claim=False)
     assert uid()
-    failed = databases.Flight(fail)
+    failed = background(fail)
     failed.start()
-    generator.assigner._late = failed, True
+    generator.assigner.steps.late_work.note(failed, is_claim=True)
     registry.generators.reset()
     assert uid()
 
@@ -541,22 +609,22 @@ def test_late_work_that_failed_is_forgotten(error, was_claim):
     def fails():
         raise error
 
-    late = databases.Flight(fails)
+    late = background(fails)
     late.start()
-    generators["default"].assigner._late = late, was_claim
+    generators["default"].assigner.steps.late_work.note(late, is_claim=was_claim)
     assert uid()
 
 
 def test_late_claim_is_used_once(monkeypatch):
     """Two threads may wait for it, where a generator was closed meanwhile.
 
-    The one that minted before gives its lease back, as no mint wants it any more, and
+    The one that minted before releases its lease, as no mint wants it any more, and
     the other mints on. With the same lease that would end what is minted with.
     """
     assigner = generators["default"].assigner
     now = generators["default"].clock.tick()
     claim = partial(assigner._claim, now)
-    late = databases.Flight(
+    late = background(
         partial(databases._with_own_connection, "default", claim, timeout=30)
     )
     late.start()
@@ -568,7 +636,7 @@ def test_late_claim_is_used_once(monkeypatch):
         join(timeout)
 
     monkeypatch.setattr(late._thread, "join", join_together)
-    assigner._late = late, True
+    assigner.steps.late_work.note(late, is_claim=True)
     with ThreadPoolExecutor() as pool:
         leases = list(pool.map(assigner.claim, [now, now]))
     assert leases[0].key != leases[1].key
@@ -577,9 +645,9 @@ def test_late_claim_is_used_once(monkeypatch):
 
 def test_late_work_of_a_parent_is_not_waited_for(monkeypatch):
     """Its thread is not here."""
-    late = databases.Flight(lambda: 1)
+    late = background(lambda: 1)
     monkeypatch.setattr(late, "_process", 1)
-    generators["default"].assigner._late = late, True
+    generators["default"].assigner.steps.late_work.note(late, is_claim=True)
     assert uid()
 
 

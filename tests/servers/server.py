@@ -172,10 +172,10 @@ class Server:
             assert owners == {pid}
 
     @staticmethod
-    def kept_leases() -> set[int]:
-        """Return the processes that have not given their lease back."""
-        kept = WorkerNode.objects.filter(sealed=False, released_at=None)
-        return set(kept.values_list("process_id", flat=True))
+    def unreleased_leases() -> set[int]:
+        """Return the processes that have not released their lease."""
+        leases = WorkerNode.objects.filter(sealed=False, released_at=None)
+        return set(leases.values_list("process_id", flat=True))
 
     @staticmethod
     def owners() -> set[int]:

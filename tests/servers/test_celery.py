@@ -45,4 +45,4 @@ def test_celery(celery):
     server.assert_nothing_repeats()
     server.stop()
     # The thread of the parent mints on while its hooks run.
-    assert server.kept_leases() <= {server.pid}
+    assert server.unreleased_leases() <= {server.pid}

@@ -14,4 +14,4 @@ def test_gevent(gunicorn, preload):
     server.drive("mixed", "uid", "uids", pids=2)
     server.assert_nothing_repeats()
     server.stop()
-    assert server.kept_leases() == set()
+    assert server.unreleased_leases() == set()

@@ -46,7 +46,7 @@ def test_gunicorn(gunicorn, workers, preload):
     server.drive("uid", "uids", "mixed", pids=2)
     server.assert_nothing_repeats()
     server.stop()
-    assert server.kept_leases() == set()
+    assert server.unreleased_leases() == set()
 
 
 @preload
@@ -56,7 +56,7 @@ def test_max_requests(gunicorn, preload):
     server.drive("uid", "uids", pids=6)
     server.assert_nothing_repeats()
     server.stop()
-    assert server.kept_leases() == set()
+    assert server.unreleased_leases() == set()
 
 
 @preload
@@ -68,4 +68,4 @@ def test_reload(gunicorn, preload):
     server.drive("uid", "uids", pids=4)
     server.assert_nothing_repeats()
     server.stop()
-    assert server.kept_leases() == set()
+    assert server.unreleased_leases() == set()

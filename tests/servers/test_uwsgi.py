@@ -103,7 +103,7 @@ def test_max_requests(uwsgi):
     server.assert_nothing_repeats()
     # Not asked to stop: when it is about to start a worker, it would not.
     ended = set(map(int, server.wait_for(r"killed successfully \(pid: (\d+)\)", 3)))
-    assert not ended & server.kept_leases()
+    assert not ended & server.unreleased_leases()
 
 
 def test_reload(uwsgi):
@@ -114,4 +114,4 @@ def test_reload(uwsgi):
     server.drive("uid", "uids", pids=4)
     server.assert_nothing_repeats()
     server.stop()
-    assert server.kept_leases() == {server.pid}
+    assert server.unreleased_leases() == {server.pid}

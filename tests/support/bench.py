@@ -13,6 +13,7 @@ from django_uidgen.core.generators import (
     GeneratorOptions,
 )
 from django_uidgen.core.layout import BitLayout
+from django_uidgen.core.stocks import PaddedStock
 from tests.support.memory import MemoryAssigner
 
 LAYOUT = BitLayout(41, 4, 6)  # 64 UIDs a millisecond
@@ -35,16 +36,28 @@ class Bench:
             options=GeneratorOptions(**options),
             clock=self.clock,
         )
-        state = self.generator._own_state()
-        if kind is CachedUidGenerator:
+        if isinstance(self.stock, PaddedStock):
             # Rounds are done by hand: the thread's would not keep to the fake clock.
-            state.executor.wake = lambda: None
+            self.stock.executor.wake = lambda: None
+
+    @property
+    def stock(self):
+        """The stock of this process."""
+        return self.generator._own_stock()
+
+    @property
+    def generation(self):
+        """The generation of this process."""
+        return self.stock.generation
+
+    @property
+    def keeper(self):
+        """The keeper of this process's leases."""
+        return self.stock.keeper
 
     def pad(self):
         """Do a round of the padding thread, and return whether it goes on."""
-        if isinstance(self.generator, CachedUidGenerator):
-            return self.generator._pad(self.generator._own_state())
-        return True
+        return not isinstance(self.stock, PaddedStock) or self.stock.pad()
 
     def lead(self, uid):
         """Return how many seconds the UID's tick is ahead of the clock."""

@@ -225,7 +225,7 @@ def await_true(condition: Any) -> None:
 
 
 def mint_when_free(host: Host, alias: str) -> Batch:
-    """Have ``host`` mint as soon as a worker id can be had."""
+    """Have ``host`` mint as soon as a worker id can be leased."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:

@@ -1,9 +1,10 @@
-"""An assigner that keeps its leases in memory, by the rules of the worker table."""
+"""An assigner whose leases are in memory, by the rules of the worker table."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from django_uidgen.core.assigner import WorkerIdAssigner
 from django_uidgen.core.exceptions import LeaseLost, WorkerIdUnavailable
 from django_uidgen.core.layout import BitLayout
 from django_uidgen.core.lease import Lease
@@ -19,7 +20,7 @@ class Row:
 
 
 @dataclass
-class MemoryAssigner:
+class MemoryAssigner(WorkerIdAssigner):
     layout: BitLayout
     lease_ticks: int = 10_000
     worker_ids: list[int] = field(default_factory=lambda: [1, 2, 3])

@@ -9,7 +9,7 @@ process and every statement on the server is a step of its own, in any order:
 - *renew*: ask for a later end, the UPDATE on the server, the answer; where no row was
   changed, a SELECT that tells whether the lease is lost.
 - *release*: forget the lease, then send the UPDATE. A claim or a renewal that was under
-  way is given back when its answer comes, or is used by the next claim (``_late``).
+  way is given back when its answer comes, or is used by the next claim (``LateWork``).
 - *mint*, *crash* (a process with nothing in its memory goes on in its place), *give up*
   a statement: it was lost, or it is *late* and is carried out at any later time, after
   the crash of its process and after a takeover too. An answer that is lost is a late

@@ -109,7 +109,7 @@ class Process:
         self.clock.moved += seconds
         # What is in stock was minted at the time that is over. The padding thread would
         # have thrown it away long ago.
-        self.generator.before_fork()
+        self.generator._own_stock().before_fork()
 
     @property
     def lease(self):
@@ -129,12 +129,12 @@ class Process:
 
     def retry_after(self, seconds):
         """Let no early renewal be tried for so long."""
-        state = self.generator._own_state()
-        state.retry_from = self.clock.tick_in(seconds)
+        keeper = self.generator._own_stock().keeper
+        keeper._retry_from = self.clock.tick_in(seconds)
 
     @property
     def renewal_has_ended(self):
-        renewal = self.generator._own_state().renewal
+        renewal = self.generator._own_stock().keeper.renewal
         return renewal is None or not renewal.is_alive()
 
 

@@ -159,7 +159,7 @@ def test_renewal_that_is_carried_out_late(start, proxy):
     assert late.happened.wait(60)
     wait_until(lambda: process.renewal_has_ended, "the renewal to be given up")
     # In place of a minute, after which the next one does not wait for it.
-    process.assigner._lost_after = 0.5
+    process.assigner.steps.late_work._lost_after = 0.5
     process.move(25)
     process.mint_until_renewed(known)
     stuck = proxy.connections

@@ -124,7 +124,7 @@ def test_renewal(start, caplog):
 @ON_SERVER
 @pytest.mark.usefixtures("user")
 def test_end(start, caplog):
-    """A lease that cannot be given back lapses, which is no error."""
+    """A lease that cannot be released lapses, which is no error."""
     process = start()
     process.mint()
     execute(READ_ONLY[VENDOR])

@@ -101,7 +101,7 @@ def test_lease_that_is_not_in_the_copy_may_be_leased_again(begin, kind):
     assert other.lease.reserved_from < process.lease.reserved_until
 
 
-# What is promised: it ends, and it is said.
+# The promise: it ends, and a message says so.
 
 
 @both
@@ -117,7 +117,7 @@ def test_process_whose_row_is_gone_notices(begin, kind, caplog):
     wait_until(lambda: process.lease is not lost, "the renewal")
     process.mint(10_000)  # more than can be in stock
     assert process.lease.key == WorkerNode.objects.get().pk
-    assert re.search(r"row of worker id 0 .* is gone\..* an older copy", caplog.text)
+    assert re.search(r"row of worker id 0 .* is missing\..* an older copy", caplog.text)
 
 
 @both
@@ -138,7 +138,7 @@ def test_process_whose_lease_has_gone_back_mends_it(begin, kind, caplog):
     wait_until(lambda: process.lease is not known, "the renewal")
     assert process.row.reserved_until == process.lease.reserved_until
     assert process.lease.key == known.key
-    assert re.search(r"worker id 0 .* has gone back in the worker table", caplog.text)
+    assert re.search(r"worker id 0 .* ends earlier in the worker table", caplog.text)
 
 
 @both
@@ -178,7 +178,7 @@ def test_key_that_was_given_to_another_lease(begin, launch, step, caplog):
     if step == "release":
         assigner.release(lease, 2000)
     else:
-        with pytest.raises(LeaseLost, match="its row is gone"):
+        with pytest.raises(LeaseLost, match="its row is missing"):
             assigner.renew(lease, 40_000)
         assert "an older copy of the database" in caplog.text
     assert list(rows.values()) == before

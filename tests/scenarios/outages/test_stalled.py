@@ -24,7 +24,7 @@ from tests.scenarios.outages.proxy import LateRequest
 
 pytestmark = [USES_DATABASE, ON_SERVER, pytest.mark.usefixtures("by_proxy")]
 
-#: Told to callers that were kept waiting, for the database or for another thread.
+#: In the errors of callers that waited too long for the database or a thread.
 TOO_LONG = r"MAX_WAIT = 0\.3 s"
 
 
@@ -152,8 +152,8 @@ def test_late_claim_of_a_future(start, proxy):
     wait_until(lambda: our_threads() == 0, "the late claim")
     process.clock.moved = 0
     process.mint_soon()
-    given_back, used = WorkerNode.objects.order_by("pk")
-    assert given_back.reserved_until == given_back.reserved_from
+    released, used = WorkerNode.objects.order_by("pk")
+    assert released.reserved_until == released.reserved_from
     assert used.pk == process.lease.key
     assert abs(process.clock.seconds_until(used.reserved_from)) < 60
 
@@ -183,7 +183,7 @@ def test_late_renewal_is_harmless(start, proxy, caplog):
 
 def test_connection_that_died_without_a_word(start, proxy, monkeypatch):
     """What waits on it is taken for lost after a while, and another is tried."""
-    monkeypatch.setattr("django_uidgen.assigners._LOST_AFTER", 1.0)
+    monkeypatch.setattr("django_uidgen.assigners.late_work._LOST_AFTER", 1.0)
     process = start(MAX_WAIT=0.3)
     late = proxy.inject(LateRequest(b"INSERT"))
     with pytest.raises(UidError, match=TOO_LONG):

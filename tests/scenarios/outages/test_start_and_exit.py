@@ -1,4 +1,4 @@
-"""Processes that start or end while their database cannot be had."""
+"""Processes that start or end while their database is down."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_for_shorter_than_the_lease(start, proxy, kind, caplog):
 def test_for_longer_than_the_lease(start, proxy, kind):
     """Minting goes on for the rest of the lease, fails, and recovers by itself.
 
-    Nobody has taken the worker id, so that it is kept.
+    Nobody has taken the worker id, so its lease is renewed.
     """
     process = start(kind)
     process.mint()
@@ -131,7 +131,7 @@ def test_stale_connection_of_the_caller(start, proxy, transaction_is_open):
 
 
 def test_threads_while_it_is_down(start, proxy):
-    """Each is told, none hangs, and all go on afterwards."""
+    """Each raises, none hangs, and all continue afterwards."""
     process = start()
     process.mint()
     proxy.stop()

@@ -64,8 +64,11 @@ def _hold_locks(held: threading.Event) -> None:
     from django_uidgen.core import fork
 
     generator = generators["default"]
-    owners = [registry.generators, fork.hooks, databases._gate, generator]
-    for owner in [*owners, generator._state, generator._state.executor]:
+    generations = generator._generations
+    stock = generations.last
+    owners = [registry.generators, fork.hooks, databases._gate, generations]
+    owners += [stock, stock.keeper, stock.generation, stock.executor]
+    for owner in owners:
         for value in vars(owner).values():
             if hasattr(value, "acquire"):
                 assert value.acquire(timeout=5)
