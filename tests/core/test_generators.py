@@ -223,7 +223,7 @@ def test_generator_without_a_stock(bench):
 
 
 def test_close_at_the_end_of_a_child_is_asked_for_once(bench, monkeypatch):
-    """Of multiprocessing, however often a state is given up there."""
+    """Of multiprocessing, however often a generation ends there."""
     asked = []
     monkeypatch.setattr("multiprocessing.process.parent_process", object)
     monkeypatch.setattr(

@@ -252,7 +252,7 @@ def test_padding_thread_renews_the_lease(bench):
 
 
 def test_nothing_is_padded_for_a_closed_generator(bench):
-    """Its state is over."""
+    """Its generation is over."""
     one = bench(CachedUidGenerator)
     one.generator.uid()
     stock = one.stock

@@ -149,7 +149,7 @@ def test_in_order_in_lock_step(generator):
 
 @both
 def test_closed_again_and_again(generator):
-    """A state that is given up hands out nothing more, whoever still pops there."""
+    """A generation that is over hands out nothing more, whoever still pops there."""
     stop = threading.Event()
 
     def work(dice):
@@ -211,7 +211,7 @@ def test_stock_under_many_consumers():
     assert all(one < other for part in parts for one, other in pairwise(part))
 
 
-def test_pop_of_a_state_that_is_over():
+def test_pop_of_a_generation_that_is_over():
     """It gives nothing, so that it matters to nobody which page it comes with."""
     generator = CachedUidGenerator(LAYOUT, MemoryAssigner(LAYOUT))
     generator.uid()
