@@ -20,9 +20,9 @@ PAGES = [
     ROOT / name
     for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
 ] + sorted((ROOT / "docs").rglob("*.md"))
-SOURCES = "\n".join(
-    path.read_text() for path in sorted(Path(conf.__file__).parent.rglob("*.py"))
-)
+# In the matrix the package is not beside the tests.
+PACKAGE = Path(conf.__file__).parent
+SOURCES = "\n".join(path.read_text() for path in sorted(PACKAGE.rglob("*.py")))
 CHECK_IDS = sorted(set(re.findall(r"django_uidgen\.[EW]\d{3}", SOURCES)))
 
 
@@ -127,7 +127,7 @@ def test_names_of_the_readme_work():
 def words_of_the_code():
     """Return the names and strings of the package, as one line of lower-case words."""
     words = []
-    for path in sorted(Path(conf.__file__).parent.rglob("*.py")):
+    for path in sorted(PACKAGE.rglob("*.py")):
         with path.open("rb") as file:
             words += [
                 re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", token.string)
@@ -156,14 +156,13 @@ def test_words_of_the_glossary_were_found():
 
 def modules_and_folders():
     """Return the modules that the page of the architecture has to name."""
-    package = ROOT / "django_uidgen"
     paths = [
         path
         for folder in ("", "core", "assigners")
-        for path in (package / folder).glob("*.py")
+        for path in (PACKAGE / folder).glob("*.py")
     ]
     return sorted(
-        str(path.relative_to(package)) for path in paths if path.stem != "__init__"
+        str(path.relative_to(PACKAGE)) for path in paths if path.stem != "__init__"
     )
 
 
@@ -178,7 +177,7 @@ def test_what_the_page_of_the_architecture_names_is_there():
     """Modules by their path, functions by their name."""
     page = (ROOT / "docs" / "architecture.md").read_text()
     for path in re.findall(r"`((?:core/|assigners/|rest_framework/)?\w+\.py)`", page):
-        assert list((ROOT / "django_uidgen").rglob(path)), path
+        assert list(PACKAGE.rglob(path)), path
     paths = page.split("## The path of one UID")[1].split("## The lease")[0]
     for name in re.findall(r"(\w+)\(\)`", paths):
         assert re.search(rf"\bdef {name}\(|\b{name} =", SOURCES), name
@@ -191,7 +190,7 @@ def test_what_the_page_of_threads_names_is_there():
     assert len(rows) > 15
     for names, modules in rows:
         sources = "\n".join(
-            (ROOT / "django_uidgen" / module).read_text()
+            (PACKAGE / module).read_text()
             for module in re.findall(r"`([\w/]+\.py)`", modules)
         )
         for name in re.findall(r"`(\w+)`", names):
