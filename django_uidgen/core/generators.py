@@ -329,8 +329,8 @@ def _overcome(minted: Minted, stock: Stock) -> None:
             stock.generation.wait(minted.wait_until)
         case Obstacle.STEPPED_BACK:
             stock.keeper.leave_the_future()
-        case Obstacle.CLOSED | None:
-            pass  # The next try begins another generation.
+        case _:
+            pass  # CLOSED: the next try begins another generation.
 
 
 def _check_count(count: int) -> None:

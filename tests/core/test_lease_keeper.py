@@ -7,15 +7,16 @@ import threading
 
 import pytest
 
-from django_uidgen.core.clock import SystemClock
+from django_uidgen.core.assigner import WorkerIdAssigner
+from django_uidgen.core.clock import FakeClock, SystemClock
 from django_uidgen.core.exceptions import (
     MaxWaitExceeded,
     WorkerIdUnavailable,
 )
 from django_uidgen.core.layout import BitLayout
-from django_uidgen.core.lease import Provisional
+from django_uidgen.core.lease import Lease, Provisional
 from django_uidgen.core.sequence import Sequence
-from tests.support.bench import LAYOUT, both
+from tests.support.bench import LAYOUT, NOW, both
 from tests.support.memory import MemoryAssigner
 
 # The lease.
@@ -142,6 +143,42 @@ def test_close_survives_an_outage(bench, kind):
     one.assigner.down = True
     one.generator.close()
     assert not one.assigner.rows[0].released
+
+
+@both
+def test_close_while_the_lock_is_held(bench, kind):
+    """By a thread that was interrupted, say: the lease lapses instead."""
+    one = bench(kind, max_wait=0.05)
+    one.generator.uid()
+    with one.generation.lock:
+        one.generator.close()
+    assert not one.assigner.rows[0].released
+    assert one.generator.uid()
+    assert one.assigner.claims == 2
+
+
+class OnlyClaims(WorkerIdAssigner):
+    """The least that an assigner can be."""
+
+    claims = 0
+
+    def claim(self, now):
+        self.claims += 1
+        return Lease(self.claims, now, now + 1000, renew_from=now + 500, key=1)
+
+
+@both
+def test_assigner_that_renews_nothing(kind):
+    """The next mint claims another lease."""
+    assigner, clock = OnlyClaims(), FakeClock(LAYOUT, NOW)
+    generator = kind(LAYOUT, assigner, clock=clock)
+    minted = []
+    for _ in range(3):
+        minted += generator.uids(2)
+        clock.step(1.5)
+    generator.close()
+    workers = [LAYOUT.decompose(uid).worker_id for uid in minted]
+    assert workers == [1, 1, 2, 2, 3, 3]
 
 
 @both
