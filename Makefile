@@ -20,6 +20,8 @@ MINUTES ?= 30
 PROCESSES ?= 8
 HOSTS ?= 4
 MARIADB_EXTRA = $(if $(UIDGEN_TEST_MARIADB_URL),mariadb)
+# The suite starts hundreds of processes: none is to compile what others have.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo run test large soak servers edges bench speed coverage formal lint format types docs check matrix wheel clean
 

@@ -47,6 +47,7 @@ LIMIT = 40 * 60
 #: Tests that have to do with no database.
 WITHOUT_DATABASE = [
     "tests/assigners/test_in_test_runs.py",
+    "tests/assigners/test_worked_example.py",
     "tests/core",
     # The project has a SQLite of its own there.
     "tests/example/test_demo.py",
