@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import faulthandler
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.apps import apps
 from django.conf import settings
+from django.test import TransactionTestCase
+
+from tests.support.emptying import delete_rows
 
 # Folders whose tests need Django REST framework. They are left out only by the settings
 # made for its absence: with any other, its absence is an error.
@@ -79,6 +83,14 @@ def pytest_ignore_collect(collection_path, config: pytest.Config) -> bool | None
     if folder_left_out and not apps.is_installed("rest_framework"):
         return True
     return None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_emptying() -> Iterator[None]:
+    """Empty the databases in the way of ``tests.support.emptying``."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", delete_rows)
+        yield
 
 
 @pytest.fixture

@@ -43,3 +43,9 @@ def uid_of(node: WorkerNode, sequence: int = 0) -> int:
     """Return the first UID that could be minted under a lease, or a later one."""
     layout = conf.get_config(node.generator).layout
     return layout.compose(node.reserved_from, node.worker_id, sequence)
+
+
+def rows() -> list[tuple[Any, ...]]:
+    """Return the worker table as tuples, in the order of the claims."""
+    columns = "worker_id", "term", "reserved_from", "reserved_until", "sealed"
+    return list(WorkerNode.objects.order_by("pk").values_list(*columns))
