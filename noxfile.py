@@ -59,14 +59,12 @@ class Environment(NamedTuple):
 
 ENVIRONMENTS = {
     "lowest": Environment("3.11", lower_bounds(), coverage=True, whole=True),
+    "lowest-postgres": Environment("3.11", lower_bounds(), settings="postgres"),
     "py312-django52": Environment("3.12", ["Django~=5.2.0"]),
     "py312-django60": Environment("3.12", ["Django~=6.0.0"], whole=True),
     "py312-django61": Environment("3.12", ["Django~=6.1.0"]),
     "py313-django52": Environment("3.13", ["Django~=5.2.0"]),
     "py313-django60": Environment("3.13", ["Django~=6.0.0"]),
-    "py313-django61-postgres": Environment(
-        "3.13", ["Django~=6.1.0"], settings="postgres"
-    ),
     "without-drf": Environment(
         "3.13",
         ["Django~=6.1.0"],
