@@ -8,13 +8,14 @@ those of other apps: that would break projects that add this app later.)
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from django.apps.registry import Apps
 from django.db import connections
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.dispatch import Signal
+
+from django_uidgen.core import fork
 
 #: Sent by the migration that has created the worker table, in its transaction, with
 #: ``database``, an alias, and ``nodes``, a queryset of the table's rows.
@@ -23,12 +24,12 @@ table_made = Signal()
 #: By database, the process in which ``migrate`` runs: a child that it forks must not
 #: use the same worker id. ``migrate`` writes one key at a time, and claims of any
 #: thread read it.
-_migrating: dict[str, int] = {}
+_migrating: dict[str, fork.ForkGuard] = {}
 
 
 def begin(*, using: str, **kwargs: Any) -> None:
     """Record that ``migrate`` has begun. A receiver of pre_migrate."""
-    _migrating[using] = os.getpid()
+    _migrating[using] = fork.this_process()
 
 
 def end(*, using: str, **kwargs: Any) -> None:
@@ -40,7 +41,7 @@ def table_is_to_come(database: str) -> bool:
     """Return whether ``migrate`` runs in this process, before it creates the table."""
     from django_uidgen.models import WorkerNode
 
-    if _migrating.get(database) != os.getpid():
+    if _migrating.get(database) is not fork.this_process():
         return False
     return (
         WorkerNode._meta.db_table

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,7 +43,7 @@ _OPENED_BY = "_django_uidgen_opened_by"
 
 def remember_process(*, connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
     """Record that this process opened ``connection``. For connection_created."""
-    setattr(connection, _OPENED_BY, os.getpid())
+    setattr(connection, _OPENED_BY, fork.this_process())
 
 
 def watch_connections() -> None:
@@ -60,7 +59,7 @@ def _is_open(connection: BaseDatabaseWrapper) -> bool:
     """Return whether ``connection`` is open, and was opened by this process."""
     return (
         connection.connection is not None
-        and getattr(connection, _OPENED_BY, None) == os.getpid()
+        and getattr(connection, _OPENED_BY, None) is fork.this_process()
     )
 
 
@@ -154,7 +153,7 @@ class _ForkGate(fork.ForkAware):
     def __init__(self) -> None:
         # After a fork of any kind, the holder may be a thread that is not in the child.
         self._lock = fork.ProcessLock()
-        #: Whether the thread that forks holds the lock.
+        #: The lock that the thread that forks holds, or None.
         self._forking = threading.local()
         fork.hooks.add(self)
 
@@ -162,22 +161,23 @@ class _ForkGate(fork.ForkAware):
     def hold(self, timeout: float) -> Iterator[None]:
         """Delay forks by Python, if the lock is free soon."""
         # If another thread hangs with the lock, half of the time remains for the work.
-        held = self._lock.acquire(timeout=min(_GATE_TIMEOUT, timeout / 2))
+        lock = self._lock.acquire(timeout=min(_GATE_TIMEOUT, timeout / 2))
         try:
             yield
         finally:
-            if held:
-                self._lock.release()
+            if lock is not None:
+                lock.release()
 
     def before_fork(self) -> None:
         """Wait until the connection is closed, ``_GATE_TIMEOUT`` seconds at most."""
-        self._forking.closed = self._lock.acquire(timeout=_GATE_TIMEOUT)
+        self._forking.lock = self._lock.acquire(timeout=_GATE_TIMEOUT)
 
     def after_fork_in_parent(self) -> None:
         """Allow connections again."""
         # Another thread may have imported this module after ``before_fork()`` was due.
-        if getattr(self._forking, "closed", False):
-            self._lock.release()
+        lock = getattr(self._forking, "lock", None)
+        if lock is not None:
+            lock.release()
 
 
 _gate = _ForkGate()

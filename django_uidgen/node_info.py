@@ -12,15 +12,17 @@ from typing import Any
 
 from django.utils import timezone
 
+from django_uidgen.core import fork
+
 #: Words that container runtimes put into the path of a control group.
 _CONTAINER_GROUPS = ("docker", "kubepods", "containerd", "crio", "libpod", "lxc")
 
 #: The variables of Baidu's JPaaS: the host of the container, and its port there.
 _JPAAS = ("JPAAS_HOST", "JPAAS_HTTP_PORT")
 
-#: By process id, the time of the launch in seconds since 1970, taken when this module
+#: By process, the time of the launch in seconds since 1970, taken when this module
 #: is imported. A forked child counts as another launch.
-_launches: dict[int, float] = {os.getpid(): time.time()}
+_launches: dict[fork.ForkGuard, float] = {fork.this_process(): time.time()}
 
 
 def in_container(
@@ -58,7 +60,7 @@ def launched_at() -> datetime:
     Aware and in UTC if USE_TZ is on, else naive, like ``timezone.now()``.
     """
     # Atomic: two threads of a child receive the same time.
-    launch = _launches.setdefault(os.getpid(), time.time())
+    launch = _launches.setdefault(fork.this_process(), time.time())
     return datetime.fromtimestamp(launch, timezone.now().tzinfo)
 
 

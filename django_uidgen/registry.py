@@ -66,7 +66,7 @@ class Generators(fork.ForkAware):
     def _build(
         self, config: conf.GeneratorConfig, *, in_test_run: bool
     ) -> UidGenerator:
-        with self._lock:
+        with self._lock.held():
             old = self._built.get(config.alias)
             if old is not None and old[1:] == (config, in_test_run):
                 return old.generator  # another thread was first
@@ -87,12 +87,12 @@ class Generators(fork.ForkAware):
 
     def built(self) -> list[UidGenerator]:
         """Return the generators that were built so far."""
-        with self._lock:
+        with self._lock.held():
             return [built.generator for built in self._built.values()]
 
     def reset(self) -> None:
         """Close and discard all generators. Their next use builds new ones."""
-        with self._lock:
+        with self._lock.held():
             stale, self._built = self._built, {}
         for built in stale.values():
             _close(built.generator)

@@ -12,6 +12,7 @@ import pytest
 from django.utils import timezone
 
 from django_uidgen import node_info
+from django_uidgen.core import fork
 from django_uidgen.models import WorkerNode
 
 JPAAS = {"JPAAS_HOST": "10.26.5.7", "JPAAS_HTTP_PORT": "8080"}
@@ -223,4 +224,4 @@ def test_columns_of_the_worker_table(monkeypatch, tmp_path, environ, node_type):
 
 def test_launch_is_noted_at_import():
     """Not at the first claim, which may be hours later."""
-    assert node_info._launches[os.getpid()] < time.time()
+    assert node_info._launches[fork.this_process()] < time.time()

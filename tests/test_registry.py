@@ -28,6 +28,7 @@ from django_uidgen.core.exceptions import WorkerIdUnavailable
 from django_uidgen.core.generators import CachedUidGenerator, DefaultUidGenerator
 from django_uidgen.core.lease import Lease
 from django_uidgen.models import WorkerNode
+from tests.support.holders import held_by_a_thread
 from tests.testapp.models import Event, Order
 
 DEFAULT = "django_uidgen.generators.DefaultUidGenerator"
@@ -559,26 +560,16 @@ def test_thread_of_the_start_may_fork(settings, assigner, monkeypatch):
 def test_child_of_a_parent_whose_lock_is_held(settings):
     """Another thread may be building a generator at that moment."""
     settings.UIDGEN = {"default": {}, "orders": {}}
-    held, done = threading.Event(), threading.Event()
 
     def mint():
         return generators["orders"].uid()
 
-    def hold():
-        with registry.generators._lock:
-            held.set()
-            done.wait(30)
-
-    holder = threading.Thread(target=hold)
-    holder.start()
-    held.wait()
-    try:
-        # Python 3.12 and later warn of a fork beside threads.
-        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
-            assert in_child(mint) > 0
-    finally:
-        done.set()
-        holder.join()
+    # Python 3.12 and later warn of a fork beside threads.
+    with (
+        held_by_a_thread(registry.generators._lock.held),
+        warnings.catch_warnings(action="ignore", category=DeprecationWarning),
+    ):
+        assert in_child(mint) > 0
 
 
 def test_child_has_the_generator_of_its_parent(settings, assigner):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from itertools import count
 from typing import ClassVar
 
 from django_uidgen.assigners.backdated import no_ids_reserved
 from django_uidgen.assigners.retries import system_random
 from django_uidgen.conf import GeneratorConfig
+from django_uidgen.core import fork
 from django_uidgen.core.assigner import WorkerIdAssigner
 from django_uidgen.core.backdated import Blocks
 from django_uidgen.core.clock import SystemClock
@@ -46,7 +46,7 @@ class InTestRunAssigner(WorkerIdAssigner):
         #: The worker ids above, or those below if there are none above.
         self._others = range(worker_id + 1, last + 1) or range(first, worker_id)
         self._end = config.layout.max_tick + 1
-        self._process_id = os.getpid()
+        self._process = fork.this_process()
         reserved = config.backdated_worker_ids
         self._reserved = reserved and range(reserved.first, reserved.last + 1)
         self._slots = Blocks(config.layout).slots
@@ -54,7 +54,7 @@ class InTestRunAssigner(WorkerIdAssigner):
     def claim(self, now: int) -> Lease:
         """Lease the worker id of test runs, or a random one in a forked child."""
         worker_id = self._worker_id
-        if os.getpid() != self._process_id and len(self._others) > 0:
+        if fork.this_process() is not self._process and len(self._others) > 0:
             worker_id = system_random.choice(self._others)
         return Lease(
             worker_id=worker_id,
@@ -75,7 +75,7 @@ class InTestRunAssigner(WorkerIdAssigner):
         """Lease a slot of ``block`` that no test of this process has leased."""
         if self._reserved is None:
             raise no_ids_reserved(self._alias)
-        if os.getpid() != self._process_id:
+        if fork.this_process() is not self._process:
             slot = system_random.randrange(self._slots)
             return BackdatedLease(system_random.choice(self._reserved), block, slot)
         for worker_id in self._reserved:

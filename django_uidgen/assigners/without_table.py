@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
@@ -27,7 +26,7 @@ class FixedWithoutTableAssigner(WorkerIdAssigner):
     #: By alias, layout and worker id: the process that mints with it, and the tick from
     #: which on nothing was minted. The first claim enters the process, by
     #: ``setdefault``; a release writes one end without the lock.
-    _holders: ClassVar[dict[tuple[str, str, int], int]] = {}
+    _holders: ClassVar[dict[tuple[str, str, int], fork.ForkGuard]] = {}
     _ends: ClassVar[dict[tuple[str, str, int], int]] = {}
     #: Held while ``_ends`` is read and written. Two generators of one alias compete
     #: after a change of a setting.
@@ -54,14 +53,16 @@ class FixedWithoutTableAssigner(WorkerIdAssigner):
         """
         worker_id = self.worker_id()
         key = self._key(worker_id)
-        holder = self._holders.setdefault(key, os.getpid())
-        if holder != os.getpid():
+        process = fork.this_process()
+        holder = self._holders.setdefault(key, process)
+        if holder is not process:
             raise WorkerIdUnavailable(
                 f"Worker id {worker_id} of generator {self.alias!r} belongs to process "
-                f"{holder}, which forked this one, and without a worker table there is "
-                f"no other. Mint nothing before the fork, or set WORKER_TABLE to True."
+                f"{holder.process_id}, which forked this one, and without a worker "
+                f"table there is no other. Mint nothing before the fork, or set "
+                f"WORKER_TABLE to True."
             )
-        with self._ends_lock:
+        with self._ends_lock.held():
             minted_until = self._ends.get(key, 0)
             self._ends[key] = self._end
         if minted_until == self._end:  # in use, so this would be a second lease

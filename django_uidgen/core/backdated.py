@@ -127,9 +127,8 @@ class _Generation:
     def __init__(self, max_wait: float) -> None:
         self.guard = fork.ForkGuard()
         self.lock = BoundedLock(
-            "that mints backdated UIDs. Was it interrupted?",
+            "that mints backdated UIDs",
             max_wait=max_wait,
-            lost_after=0,
             give_up=self.guard.disarm,
         )
         self.slots: dict[int, _Slot] = {}
@@ -249,7 +248,7 @@ class BackdatedMint:
         """Return the generation of this process, a new one in a child."""
         generation = self._generation
         if generation is None or not generation.guard:
-            with self._rebirth_lock:
+            with self._rebirth_lock.held():
                 generation = self._generation
                 if generation is None or not generation.guard:
                     generation = self._generation = _Generation(self._max_wait)

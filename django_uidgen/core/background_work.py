@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
+
+from django_uidgen.core import fork
+from django_uidgen.core.flag import Flag
 
 T = TypeVar("T")
 
@@ -30,9 +32,9 @@ class BackgroundWork(Generic[T]):
         self._work = work
         self._results: list[T] = []
         self._errors: list[BaseException] = []
-        self._process = os.getpid()
+        self._process = fork.this_process()
         self._began = time.monotonic()
-        self._ended = threading.Event()
+        self._ended = Flag()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -50,12 +52,12 @@ class BackgroundWork(Generic[T]):
     @property
     def is_here(self) -> bool:
         """Whether the thread belongs to this process and not to its parent."""
-        return self._process == os.getpid()
+        return self._process is fork.this_process()
 
     @property
     def is_running(self) -> bool:
         """Whether the work has not ended."""
-        return not self._ended.is_set()
+        return not self._ended.is_set
 
     @property
     def age(self) -> float:

@@ -6,23 +6,30 @@ import threading
 import time
 from collections.abc import Callable
 
-from django_uidgen.core.exceptions import MaxWaitExceeded
+from django_uidgen.core.exceptions import MaxWaitExceeded, NestedMint
 
 #: Extra seconds that a thread waits for the holder, after ``max_wait``.
 _MOMENT = 1.0
+
+#: Seconds after which work under the lock counts as interrupted.
+_LONGEST_WORK = 60.0
 
 
 class BoundedLock:
     """A lock for ``with``: raises ``MaxWaitExceeded`` after about ``max_wait`` seconds.
 
-    A thread that mints in a signal handler or a finalizer may itself hold the lock: the
-    error replaces a deadlock. An exception raised by a signal handler may leave the
-    lock held for ever. So a waiter calls ``give_up`` if the lock has been held for more
-    than ``lost_after`` seconds, and the next mint does without it. ``purpose`` ends the
-    message.
+    Threads hold it for microseconds. One that needs longer, for work in the database,
+    calls ``begin_work()`` first. ``purpose`` and ``hint`` end the message of the error.
 
-    The holder writes ``_held_since``, by a single store, and waiters whose time is over
-    read it. A stale value makes them give up a generation early: the process goes on
+    An exception raised by a signal handler may leave the lock held for ever. So a
+    waiter whose time is over calls ``give_up``, unless the holder is at work, and the
+    next mint does without the lock.
+
+    A thread that holds the lock may be asked to mint once more: by a signal handler, a
+    finalizer or a log handler. It raises ``NestedMint`` at once, and gives up likewise.
+
+    The holder writes ``_holder`` and ``_works_since``, by single stores, and others
+    read them. A stale value makes them give up a generation early: the process goes on
     with another lease, and nothing repeats.
     """
 
@@ -31,39 +38,62 @@ class BoundedLock:
         purpose: str,
         *,
         max_wait: float,
-        lost_after: float,
         give_up: Callable[[], None],
+        hint: str = "Was it interrupted?",
     ) -> None:
         self._lock = threading.Lock()
-        self._held_since = 0.0
+        #: The thread that holds the lock; 0 if there is none.
+        self._holder = 0
+        self._works_since: float | None = None
         self._purpose = purpose
+        self._hint = hint
         self._max_wait = max_wait
-        self._lost_after = lost_after
         self._give_up = give_up
-        self.release = self._lock.release
 
     def acquire(self, timeout: float) -> bool:
         """Wait for the lock up to ``timeout`` seconds. Return whether it is held."""
         if not self._lock.acquire(timeout=timeout):
             return False
-        self._held_since = time.monotonic()
+        self._holder = threading.get_ident()
         return True
+
+    def begin_work(self) -> None:
+        """Announce that this thread, which holds the lock, needs longer."""
+        self._works_since = time.monotonic()
+
+    def release(self) -> None:
+        """Release the lock."""
+        self._works_since = None
+        self._holder = 0
+        self._lock.release()
 
     def __enter__(self) -> None:
         # The usual case: the lock is free, and needs no timeout.
         if self._lock.acquire(blocking=False):
-            self._held_since = time.monotonic()
+            self._holder = threading.get_ident()
             return
+        if self._holder == threading.get_ident():
+            self._give_up_unless_at_work()
+            raise NestedMint(
+                f"A signal handler or a finalizer was to mint in the very thread "
+                f"{self._purpose}, and would wait for itself. Let another thread do "
+                f"its work."
+            )
         # After a suspension all waits time out at once. The holder then needs a moment
         # to continue.
         if not self.acquire(self._max_wait) and not self.acquire(
             min(self._max_wait, _MOMENT)
         ):
-            if time.monotonic() - self._held_since > self._lost_after:
-                self._give_up()
+            self._give_up_unless_at_work()
             raise MaxWaitExceeded(
-                f"Waited MAX_WAIT = {self._max_wait} s for a thread {self._purpose}"
+                f"Waited MAX_WAIT = {self._max_wait} s for a thread {self._purpose}. "
+                f"{self._hint}"
             )
+
+    def _give_up_unless_at_work(self) -> None:
+        since = self._works_since
+        if since is None or time.monotonic() - since > _LONGEST_WORK:
+            self._give_up()
 
     def __exit__(self, *exc_info: object) -> None:
         self.release()

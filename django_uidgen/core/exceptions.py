@@ -35,6 +35,10 @@ class MaxWaitExceeded(UidError):
     """A caller would wait longer than ``MAX_WAIT`` seconds for its UIDs."""
 
 
+class NestedMint(MaxWaitExceeded):
+    """A thread would wait for itself: its signal handler or finalizer was to mint."""
+
+
 class WorkerIdUnavailable(UidError):
     """No worker id could be leased, so nothing can be minted."""
 

@@ -16,44 +16,14 @@ import mmap
 import os
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from weakref import ref
+
+from django_uidgen.core.exceptions import MaxWaitExceeded
 
 # linux/mman.h; the constant is not in Python's mmap module.
 _MADV_WIPEONFORK = 18
-
-
-class ProcessLock:
-    """A re-entrant lock for ``with`` that a forked child never inherits held.
-
-    A fork copies a lock in its present state. Its holder may be a thread that does not
-    exist in the child, and a fork in C runs no hook that could replace it. So there is
-    one lock for each process id.
-    """
-
-    def __init__(self) -> None:
-        self._locks: dict[int, threading.RLock] = {}
-
-    def acquire(self, timeout: float = -1) -> bool:
-        """Wait for the lock up to ``timeout`` seconds, -1 for no limit.
-
-        Return whether it is held.
-        """
-        process_id = os.getpid()
-        lock = self._locks.get(process_id)
-        if lock is None:
-            # Atomic: two threads receive the same lock.
-            lock = self._locks.setdefault(process_id, threading.RLock())
-        return lock.acquire(timeout=timeout)
-
-    def release(self) -> None:
-        """Release the lock."""
-        self._locks[os.getpid()].release()
-
-    def __enter__(self) -> None:
-        self.acquire()
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.release()
 
 
 class ForkAware:
@@ -127,17 +97,87 @@ class ForkGuard:
     """
 
     def __init__(self) -> None:
-        self._pid = os.getpid()
+        self.process_id = os.getpid()
         self.page: mmap.mmap | bytearray = _wiped_on_fork() or bytearray(1)
         self.alive = _truth_of(self.page)
         self.page[0] = 1
 
     def __bool__(self) -> bool:
-        return self.page[0] == 1 and self._pid == os.getpid()
+        return self.page[0] == 1 and self.process_id == os.getpid()
 
     def disarm(self) -> None:
         """Send every reader of the page to its slow path, for ever."""
         self.page[0] = 0
+
+
+#: The guard of this process, or of one that it was forked from.
+_guard = ForkGuard()
+
+#: By the guard of a process, that of the child which found it false. Filled by
+#: ``setdefault``, which is atomic: all threads of a child receive the same guard.
+_successors: dict[ForkGuard, ForkGuard] = {}
+
+
+def this_process() -> ForkGuard:
+    """Return an object of this process, which no parent or child shares.
+
+    A process id would not do: the system gives that of a dead process to a new one,
+    which may be its grandchild.
+    """
+    global _guard  # noqa: PLW0603 - the one fact about the process
+    guard = _guard
+    while not guard:
+        guard = _guard = _successors.setdefault(guard, ForkGuard())
+    return guard
+
+
+#: Seconds that ``ProcessLock.held()`` waits. Its holders need microseconds.
+_LONGEST_WAIT = 5.0
+
+
+class ProcessLock:
+    """A re-entrant lock that a forked child never inherits held.
+
+    A fork copies a lock in its present state. Its holder may be a thread that does not
+    exist in the child, and a fork in C runs no hook that could replace it. So there is
+    one lock for each process.
+    """
+
+    def __init__(self) -> None:
+        self._locks: dict[ForkGuard, threading.RLock] = {}
+
+    def acquire(self, timeout: float) -> threading.RLock | None:
+        """Wait for the lock up to ``timeout`` seconds.
+
+        Return what is to be released, or None if another thread holds the lock.
+        """
+        process = this_process()
+        lock = self._locks.get(process)
+        if lock is None:
+            # Atomic: two threads receive the same lock.
+            lock = self._locks.setdefault(process, threading.RLock())
+        return lock if lock.acquire(timeout=timeout) else None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the lock for a few statements.
+
+        Raise ``MaxWaitExceeded`` if it is not free within ``_LONGEST_WAIT`` seconds: an
+        exception of a signal handler may have left it held. The next caller does
+        without that lock. If its holder is only slow, two threads are in the body at a
+        time, so the body must be harmless then: nothing unique may rest on it.
+        """
+        lock = self.acquire(_LONGEST_WAIT)
+        if lock is None:
+            self._locks.pop(this_process(), None)
+            raise MaxWaitExceeded(
+                f"Waited {_LONGEST_WAIT} s for a thread that needs a few statements. "
+                f"Was it interrupted?"
+            )
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 class _ForkHooks:
@@ -154,7 +194,7 @@ class _ForkHooks:
         self._references: list[ref[ForkAware]] = []
 
     def add(self, member: ForkAware) -> None:
-        with self._lock:
+        with self._lock.held():
             self._references = [*map(ref, self.members()), ref(member)]
 
     def members(self) -> list[ForkAware]:
@@ -170,6 +210,8 @@ class _ForkHooks:
             member.after_fork_in_parent()
 
     def in_child(self) -> None:
+        # Where the kernel wipes no page, the child may have the id of an ancestor.
+        _guard.disarm()
         for member in self.members():
             member.after_fork_in_child()
 

@@ -99,11 +99,12 @@ class Generation:
         max_lead = options.max_lead
         #: In ticks; None for no bound.
         self.max_lead = None if max_lead is None else layout.ticks(max_lead)
+        #: The process in which it lives.
+        self.process = fork.this_process()
         self.guard = fork.ForkGuard()
         self.lock = BoundedLock(
-            f"that mints with generator {alias!r}. Was it interrupted?",
+            f"that mints with generator {alias!r}",
             max_wait=options.max_wait,
-            lost_after=0,
             give_up=self.guard.disarm,
         )
         self.lease: Lease | None = None

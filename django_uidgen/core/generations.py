@@ -8,7 +8,6 @@ the last one was: so UIDs are larger in a child, too, than all of its parent's b
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 
@@ -35,7 +34,7 @@ class Generations:
         self._close = close
         self._lock = fork.ProcessLock()
         #: The process that releases its lease at its exit. Written under ``_lock``.
-        self._closed_at_exit_in = 0
+        self._closed_at_exit_in: fork.ForkGuard | None = None
         #: The stock of the last generation, which may be over. Written under ``_lock``;
         #: read without it, since a generation that is over says so itself.
         self.last = begin(None)
@@ -48,20 +47,25 @@ class Generations:
 
     def _next(self, stale: Stock) -> Stock:
         """Begin a generation, without any lock, lease or UID of the last one."""
-        with self._lock:
-            if self.last is stale:
+        with self._lock.held():
+            was_first = self.last is stale
+            if was_first:
                 # No thread may pop UIDs of the parent: see fast_uid().
                 stale.clear()
                 self.last = self._begin(stale.generation)
                 self._close_at_exit()
-            return self.last
+            stock = self.last
+        if was_first and stale.generation.process is fork.this_process():
+            stale.abandon()
+        return stock
 
     def _close_at_exit(self) -> None:
         """Release the lease also at the exit of a child of multiprocessing.
 
         A forked child exits by ``os._exit()``, which runs no hooks of ``atexit``.
         """
-        if is_child_of_multiprocessing() and self._closed_at_exit_in != os.getpid():
-            self._closed_at_exit_in = os.getpid()
+        process = fork.this_process()
+        if is_child_of_multiprocessing() and self._closed_at_exit_in is not process:
+            self._closed_at_exit_in = process
             util = sys.modules["multiprocessing.util"]
             util.Finalize(None, self._close, exitpriority=0)

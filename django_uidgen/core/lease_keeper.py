@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from django_uidgen.core.assigner import WorkerIdAssigner
 from django_uidgen.core.bounded_lock import BoundedLock
+from django_uidgen.core.deferred_log import deferred
 from django_uidgen.core.exceptions import LeaseLost, UidError
 from django_uidgen.core.generation import Generation
 from django_uidgen.core.lease import Lease
 from django_uidgen.core.process import threads_run
 
 logger = logging.getLogger("django_uidgen")
-
-#: Seconds after which a claim that is still running counts as interrupted.
-_LOST_AFTER = 60.0
 
 #: Seconds that a fork or an exit waits for each thread of a generation.
 STOP_TIMEOUT = 1.0
@@ -38,10 +36,10 @@ class LeaseKeeper:
         alias = generation.alias
         #: The thread that claims or renews holds this lock.
         self._lock = BoundedLock(
-            f"that claims a worker id for generator {alias!r}. Is the database slow?",
+            f"that claims a worker id for generator {alias!r}",
             max_wait=generation.options.max_wait,
-            lost_after=_LOST_AFTER,
             give_up=generation.guard.disarm,
+            hint="Is the database slow?",
         )
         #: No early renewal before this tick, after one that failed. Written under
         #: ``_lock``. A stale value costs or saves one attempt.
@@ -63,7 +61,7 @@ class LeaseKeeper:
             # Without the lock: its holder may wait for this transaction to end.
             self._claim_provisionally()
             return
-        with self._lock:
+        with self._work():
             with generation.lock:
                 now = generation.now()
                 if generation.usable_lease(now) is not None:
@@ -77,6 +75,13 @@ class LeaseKeeper:
                     # first mint, this lets the keeper notice; else callers would wait.
                     generation.highest_now = max(generation.highest_now, now)
             self._replace(lease, new)
+
+    @contextmanager
+    def _work(self) -> Iterator[None]:
+        """Hold the lock, for work in the database. Log only after that."""
+        with deferred(), self._lock:
+            self._lock.begin_work()
+            yield
 
     def _renewed(self, lease: Lease, now: int) -> Lease | None:
         """Return ``lease`` with an end after tick ``now``, or None if it is lost."""
@@ -186,13 +191,15 @@ class LeaseKeeper:
         """Renew, and only log a failure: the lease has not ended yet."""
         if not self._lock.acquire(timeout=0):
             return  # another thread claims or renews
-        try:
-            self._renew_before_the_end()
-        except UidError as error:
-            alias = self.generation.alias
-            logger.debug("No renewal for generator %r: %s", alias, error)
-        finally:
-            self._lock.release()
+        with deferred():
+            try:
+                self._lock.begin_work()
+                self._renew_before_the_end()
+            except UidError as error:
+                alias = self.generation.alias
+                logger.debug("No renewal for generator %r: %s", alias, error)
+            finally:
+                self._lock.release()
 
     def _renew_before_the_end(self) -> None:
         generation = self.generation
@@ -222,7 +229,7 @@ class LeaseKeeper:
     def leave_the_future(self) -> None:
         """Claim a lease at the new time, and mint from there: order breaks once."""
         generation = self.generation
-        with self._lock:
+        with self._work():
             now = generation.now()
             if not generation.stepped_back(now):
                 return  # another thread was first
@@ -254,6 +261,21 @@ class LeaseKeeper:
             self._assigner.release(lease, next_tick)
         except UidError as error:
             logger.info("Could not release worker id %s: %s", lease.worker_id, error)
+
+    def abandon(self) -> None:
+        """Release the lease of a generation that this process gave up.
+
+        Not if an interrupted thread left its lock held, or in a transaction on SQLite,
+        which this would wait for: then the lease lapses.
+        """
+        generation = self.generation
+        if self._assigner.must_be_provisional() or not generation.lock.acquire(0):
+            return
+        lease, next_tick = generation.lease, generation.sequence.next_tick
+        generation.drop_leases()
+        generation.lock.release()
+        if lease is not None:
+            self.release(lease, next_tick)
 
     def join(self) -> None:
         """Wait for the thread that renews, ``STOP_TIMEOUT`` seconds at most."""

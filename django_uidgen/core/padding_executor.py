@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+from django_uidgen.core.flag import Flag
+
 logger = logging.getLogger("django_uidgen")
 
 
@@ -33,23 +35,23 @@ class BufferPaddingExecutor:
         self._interval = interval
         self._name = name
         self._lock = threading.Lock()
-        self._wanted = threading.Event()
+        self._wanted = Flag()
         self._thread: threading.Thread | None = None
-        self._stopping = threading.Event()
+        self._stopping = Flag()
 
     @property
     def running(self) -> bool:
         """Whether the thread was started, was not stopped, and is alive."""
         thread = self._thread
-        return thread is not None and thread.is_alive()
+        is_alive = thread is not None and thread.is_alive()
+        return is_alive and not self._stopping.is_set
 
     def wake(self) -> None:
         """Call ``work`` soon. Start the thread if it does not run.
 
         Raise ``RuntimeError`` if the interpreter refuses a thread.
         """
-        if not self._wanted.is_set():
-            self._wanted.set()
+        self._wanted.set()
         if not self.running:
             self._start()
 
@@ -60,8 +62,8 @@ class BufferPaddingExecutor:
         try:
             if self.running:
                 return
-            # Each thread has its own event, so a stopped thread never continues.
-            self._stopping = threading.Event()
+            # Each thread has its own flag, so a stopped thread never continues.
+            self._stopping = Flag()
             self._thread = threading.Thread(
                 target=self._run, args=(self._stopping,), name=self._name, daemon=True
             )
@@ -77,8 +79,7 @@ class BufferPaddingExecutor:
         # With a timeout: a signal handler that forks may have interrupted the holder.
         held = self._lock.acquire(timeout=timeout)
         thread, self._thread = self._thread, None
-        self._stopping.set()
-        self._wanted.set()
+        self.end()
         if held:
             self._lock.release()
         if thread is not None and thread is not threading.current_thread():
@@ -86,10 +87,15 @@ class BufferPaddingExecutor:
             with suppress(RuntimeError):
                 thread.join(timeout)
 
-    def _run(self, stopping: threading.Event) -> None:
-        while not stopping.is_set():
+    def end(self) -> None:
+        """Let the thread end, without waiting for it."""
+        self._stopping.set()
+        self._wanted.set()
+
+    def _run(self, stopping: Flag) -> None:
+        while not stopping.is_set:
             self._wanted.wait()
-            while not stopping.is_set():
+            while not stopping.is_set:
                 self._wanted.clear()
                 try:
                     goes_on = self._work()

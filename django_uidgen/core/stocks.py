@@ -59,6 +59,10 @@ class Stock(fork.ForkAware, ABC):
         """Stop all threads. The next mint may start them again."""
         self.keeper.join()
 
+    def abandon(self) -> None:
+        """Stop what is left of a generation that this process gave up."""
+        self.keeper.abandon()
+
     # Forks. The hooks hold a stock as long as one of its threads does.
 
     def before_fork(self) -> None:
@@ -245,6 +249,11 @@ class PaddedStock(Stock):
         super().stop()
         self.executor.stop(STOP_TIMEOUT)
 
+    def abandon(self) -> None:
+        """Stop the thread, and release the lease."""
+        self.executor.end()
+        super().abandon()
+
     # The padding thread.
 
     def pad(self) -> bool:
@@ -253,7 +262,10 @@ class PaddedStock(Stock):
         try:
             self.keeper.renew_beside_writers_if_due()
             with generation.lock:
-                return bool(generation.guard) and self._pad_buffer()
+                if generation.guard:
+                    return self._pad_buffer()
+            self.executor.end()
+            return False
         except UidError as error:
             # The next mint raises the error again.
             logger.debug("Padding of generator %r stopped: %s", generation.alias, error)

@@ -25,6 +25,7 @@ from django_uidgen.core.generators import CachedUidGenerator, GeneratorOptions
 from django_uidgen.core.layout import DEFAULT_EPOCH, PRESETS, BitLayout
 from django_uidgen.core.lease import BackdatedLease, Provisional
 from tests.core.test_fork import forks, in_child
+from tests.support.holders import held_by_a_thread
 from tests.support.memory import MemoryAssigner
 
 LAYOUT = BitLayout(41, 4, 7)  # 128 UIDs a millisecond, so 2 for each slot
@@ -255,15 +256,12 @@ def test_two_threads_that_are_the_first(generator):
         found.append(generator.at(NOON))
 
     class HadByAnotherFirst:
-        def __enter__(self):
+        def held(self):
             backdated._rebirth_lock = lock
             other = threading.Thread(target=mint)
             other.start()
-            other.join()
-            lock.acquire()
-
-        def __exit__(self, *exc_info):
-            lock.release()
+            other.join(60)
+            return lock.held()
 
     backdated._rebirth_lock = HadByAnotherFirst()
     mint()
@@ -321,8 +319,8 @@ def test_thread_that_was_interrupted_while_it_minted(generator):
     """Its lock is given up after MAX_WAIT, and so are its slots."""
     generator = make(max_wait=0.001)
     first = generator.at(NOON)
-    generator._backdated._generation.lock.acquire(timeout=1)
-    with pytest.raises(MaxWaitExceeded):
+    lock = generator._backdated._generation.lock
+    with held_by_a_thread(lambda: lock), pytest.raises(MaxWaitExceeded):
         generator.at(NOON)
     assert generator.at(NOON) != first
     assert len(generator.assigner.blocks) == 2

@@ -14,15 +14,23 @@ import threading
 import traceback
 import types
 import warnings
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
 
 from django_uidgen.core import fork
-from django_uidgen.core.fork import ForkAware, ForkGuard, ProcessLock, hooks
+from django_uidgen.core.exceptions import MaxWaitExceeded
+from django_uidgen.core.fork import (
+    ForkAware,
+    ForkGuard,
+    ProcessLock,
+    hooks,
+    this_process,
+)
 from django_uidgen.core.generators import CachedUidGenerator, DefaultUidGenerator
 from django_uidgen.core.layout import BitLayout
 from django_uidgen.core.stocks import PaddedStock
+from tests.support.holders import held_by_a_thread
 from tests.support.memory import MemoryAssigner
 
 LAYOUT = BitLayout.preset("snowflake")
@@ -152,39 +160,16 @@ def test_child_of_a_parent_whose_locks_are_held(generator, fork):
     assert uid != generator.uid()
 
 
-class Holder:
-    """A thread that holds a lock."""
-
-    def __init__(self, lock):
-        self.entered = threading.Event()
-        self.release = threading.Event()
-        self._lock = lock
-        self.thread = threading.Thread(target=self._hold)
-
-    def __enter__(self):
-        self.thread.start()
-        assert self.entered.wait(30)
-
-    def __exit__(self, *exc_info):
-        self.release.set()
-        self.thread.join()
-
-    def _hold(self):
-        with self._lock:
-            self.entered.set()
-            self.release.wait(30)
-
-
 @forks
 def test_lock_of_a_process_is_free_in_a_child(fork):
     """Also where a thread of the parent holds it, and no hook runs."""
     lock = ProcessLock()
 
     def take():
-        with lock, lock:
+        with lock.held(), lock.held():
             return "taken"
 
-    with Holder(lock):
+    with held_by_a_thread(lock.held):
         assert in_child(take, fork=without_warning(fork)) == "taken"
     assert take() == "taken"
 
@@ -193,13 +178,12 @@ def test_lock_of_a_process_is_held_by_one_thread():
     """In one process it is a lock."""
     lock = ProcessLock()
     order = []
-    holder = Holder(lock)
 
     def wait():
-        with lock:
+        with lock.held():
             order.append("second")
 
-    with holder:
+    with held_by_a_thread(lock.held):
         waiter = threading.Thread(target=wait)
         waiter.start()
         order.append("first")
@@ -223,7 +207,7 @@ def test_first_use_of_a_lock_by_two_threads():
     together = []
 
     def enter(one, other):
-        with lock:
+        with lock.held():
             entered[one].set()
             # Nothing to wait for where all is well: the other thread cannot enter.
             together.append(not entered[other].is_set() and entered[other].wait(0.2))
@@ -234,6 +218,72 @@ def test_first_use_of_a_lock_by_two_threads():
     for thread in threads:
         thread.join()
     assert together == [False, False]
+
+
+class TimeLimit(Exception):
+    """Raised by a signal handler, at whatever line."""
+
+
+def interrupted_at_the_end_of(function, work):
+    """Do ``work``, and raise ``TimeLimit`` where ``function`` would return."""
+
+    def trace(frame, event, argument):
+        if event == "return":
+            raise TimeLimit
+        return trace
+
+    def trace_calls(frame, event, argument):
+        return trace if frame.f_code is function.__code__ else None
+
+    before = sys.gettrace()
+    sys.settrace(trace_calls)
+    try:
+        with pytest.raises(TimeLimit):
+            work()
+    finally:
+        sys.settrace(before)
+
+
+def test_lock_that_an_exception_left_held(monkeypatch):
+    """A second thread waits for a while, and the next call does without that lock."""
+    monkeypatch.setattr(fork, "_LONGEST_WAIT", 0.05)
+    lock = ProcessLock()
+
+    def hold():
+        with lock.held():
+            pass
+
+    interrupted_at_the_end_of(ProcessLock.acquire, hold)
+    with ThreadPoolExecutor(1) as thread:
+        with pytest.raises(MaxWaitExceeded, match="Was it interrupted"):
+            thread.submit(hold).result(60)
+        thread.submit(hold).result(60)
+    hold()
+
+
+@forks
+def test_child_with_the_process_id_of_an_ancestor(monkeypatch, fork):
+    """Numbers come round: a grandchild may have that of a process that is dead."""
+    lock = ProcessLock()
+    monkeypatch.setattr(os, "getpid", lambda: 4711)
+    parent = this_process()
+
+    def take():
+        with lock.held():
+            return this_process() is parent
+
+    with held_by_a_thread(lock.held):
+        assert in_child(take, fork=without_warning(fork)) is False
+
+
+def test_child_with_the_process_id_of_its_parent_without_a_page(monkeypatch):
+    """There the hook of a fork by Python helps."""
+    monkeypatch.setattr(fork, "_wiped_on_fork", lambda: None)
+    monkeypatch.setattr(fork, "_guard", ForkGuard())
+    monkeypatch.setattr(os, "getpid", lambda: fork._guard.process_id)
+    parent = this_process()
+    assert in_child(lambda: this_process() is parent) is False
+    assert this_process() is parent
 
 
 def test_what_others_need_is_stopped_last():

@@ -14,8 +14,10 @@ import pytest
 from django_uidgen.core.clock import SystemClock
 from django_uidgen.core.exceptions import (
     MaxWaitExceeded,
+    NestedMint,
 )
 from django_uidgen.core.generators import (
+    CachedUidGenerator,
     DefaultUidGenerator,
     UidGenerator,
 )
@@ -158,17 +160,42 @@ def test_threads_share_a_generator(kind, threads):
 
 @both
 def test_mint_that_interrupts_a_mint(bench, kind):
-    """A signal handler may, in the thread that holds the lock. It raises."""
-    one = bench(kind, max_wait=0.05)
+    """A signal handler may, in the thread that holds the lock. It raises at once."""
+    one = bench(kind, max_wait=60)
     one.generator.uids(1)
     one.generator.allocate(1)  # leaves no stock
     message = "that mints with generator 'bench'"
     with (
         one.generation.lock,
-        pytest.raises(MaxWaitExceeded, match=message),
+        pytest.raises(NestedMint, match=message),
     ):
         one.generator.uid()
     assert one.generator.uid()
+
+
+def threads_of(generator):
+    """Return how many threads pad for a generator, parked or not."""
+    names = [thread.name for thread in threading.enumerate()]
+    return names.count(f"django_uidgen-padding-{generator.alias}")
+
+
+def test_mint_that_interrupts_a_mint_again_and_again():
+    """What was given up leaves no thread and no lease behind."""
+    layout = BitLayout.preset("snowflake")
+    assigner = MemoryAssigner(layout, worker_ids=list(range(9)))
+    generator = CachedUidGenerator(layout, assigner, alias="nested")
+    for _ in range(5):
+        generator.uid()
+        stock = generator._own_stock()
+        thread = stock.executor._thread
+        with stock.generation.lock, pytest.raises(NestedMint):
+            generator.allocate(1)
+        generator.uid()
+        thread.join(60)
+        assert not thread.is_alive()
+    assert threads_of(generator) == 1
+    assert [row.released for row in assigner.rows] == [True] * 5 + [False]
+    generator.close()
 
 
 # Async.

@@ -7,16 +7,19 @@ import threading
 
 import pytest
 
+from django_uidgen.core import bounded_lock
 from django_uidgen.core.assigner import WorkerIdAssigner
 from django_uidgen.core.clock import FakeClock, SystemClock
 from django_uidgen.core.exceptions import (
     MaxWaitExceeded,
+    NestedMint,
     WorkerIdUnavailable,
 )
 from django_uidgen.core.layout import BitLayout
 from django_uidgen.core.lease import Lease, Provisional
 from django_uidgen.core.sequence import Sequence
 from tests.support.bench import LAYOUT, NOW, both
+from tests.support.holders import held_by_a_thread
 from tests.support.memory import MemoryAssigner
 
 # The lease.
@@ -451,13 +454,32 @@ def test_close_while_others_mint(kind):
 def test_claim_that_was_interrupted_is_given_up(bench, kind, monkeypatch):
     """After a while, and the next mint does without its lock."""
     one = bench(kind, max_wait=0.05)
+    with held_by_a_thread(one.keeper._work):
+        for _ in range(2):
+            with pytest.raises(MaxWaitExceeded):
+                one.generator.uid()
+        monkeypatch.setattr(bounded_lock, "_LONGEST_WORK", 0)
+        with pytest.raises(MaxWaitExceeded):
+            one.generator.uid()
+        assert one.generator.uid()
+
+
+@both
+def test_claim_that_was_interrupted_before_it_began(bench, kind):
+    """Nobody waits for it twice: the exception came between the lock and the work."""
+    one = bench(kind, max_wait=0.05)
+    with held_by_a_thread(lambda: one.keeper._lock):
+        with pytest.raises(MaxWaitExceeded):
+            one.generator.uid()
+        assert one.generator.uid()
+
+
+@both
+def test_claim_that_its_own_thread_was_interrupted_in(bench, kind):
+    """That thread need not wait for itself, and goes on, too."""
+    one = bench(kind, max_wait=60)
     assert one.keeper._lock.acquire(0)
-    with pytest.raises(MaxWaitExceeded):
-        one.generator.uid()
-    with pytest.raises(MaxWaitExceeded):
-        one.generator.uid()
-    monkeypatch.setattr(one.keeper._lock, "_lost_after", 0)
-    with pytest.raises(MaxWaitExceeded):
+    with pytest.raises(NestedMint, match="that claims a worker id"):
         one.generator.uid()
     assert one.generator.uid()
 
@@ -483,11 +505,12 @@ def test_thread_that_waits_too_long_for_a_claim(bench, kind):
     one = bench(kind, max_wait=0.05)
     message = r"MAX_WAIT = 0\.05 s .* claims"
     with (
-        one.keeper._lock,
+        held_by_a_thread(one.keeper._work),
         pytest.raises(MaxWaitExceeded, match=message),
     ):
         one.generator.uid()
     assert one.generator.uid()
+    assert one.generation.guard
 
 
 # Provisional leases.
