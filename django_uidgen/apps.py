@@ -11,6 +11,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.core.checks import Tags, register
 from django.core.signals import setting_changed
+from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate, pre_migrate
 
 from django_uidgen import bootstrap, checks, conf, converters, databases, registry
@@ -35,6 +36,9 @@ class DjangoUidgenConfig(AppConfig):
         post_migrate.connect(bootstrap.end, dispatch_uid="django_uidgen")
         setting_changed.connect(_setting_changed, dispatch_uid="django_uidgen")
         databases.watch_connections()
+        connection_created.connect(
+            registry.generators.connected, dispatch_uid="django_uidgen.registry"
+        )
         atexit.unregister(registry.generators.shut_down)
         atexit.register(registry.generators.shut_down)
         _watch_celery(sys.modules)

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.db import OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -41,6 +41,15 @@ _CONFLICTS = ("40001", "40P01", 1020, 1213)
 _OPENED_BY = "_django_uidgen_opened_by"
 
 
+class Origin(NamedTuple):
+    """What tells one database from another behind the same alias."""
+
+    engine: str
+    host: str
+    port: str
+    name: str
+
+
 def remember_process(*, connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
     """Record that this process opened ``connection``. For connection_created."""
     setattr(connection, _OPENED_BY, fork.this_process())
@@ -53,6 +62,12 @@ def watch_connections() -> None:
     for connection in connections.all(initialized_only=True):
         if connection.connection is not None:
             remember_process(connection=connection)
+
+
+def origin_of(connection: BaseDatabaseWrapper) -> Origin:
+    """Return which database is behind ``connection``."""
+    settings = connection.settings_dict
+    return Origin(*(str(settings[name]) for name in ("ENGINE", "HOST", "PORT", "NAME")))
 
 
 def _is_open(connection: BaseDatabaseWrapper) -> bool:

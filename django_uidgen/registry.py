@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 from django.apps import apps
 from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_uidgen import bootstrap, conf, moments
+from django_uidgen import bootstrap, conf, databases, moments
 from django_uidgen.conf import DEFAULT_ALIAS
 from django_uidgen.core import fork, process
 from django_uidgen.core.exceptions import UidError
@@ -41,14 +42,17 @@ class Generators(fork.ForkAware):
     Not a ``BaseConnectionHandler``, which would store one generator for each thread.
 
     ``_built`` is written under ``_lock``. A use reads one key without it; whoever finds
-    a stale value looks again under the lock. ``_assigning`` is written by single
-    stores, at the start of a process and in children, and read by forks and at exit.
+    a stale value looks again under the lock. ``_origins`` is read and written one key
+    at a time. ``_assigning`` is written by single stores, at the start of a process and
+    in children, and read by forks and at exit.
     """
 
     def __init__(self) -> None:
         self._lock = fork.ProcessLock()
         self._built: dict[str, _Built] = {}
         self._assigning: threading.Thread | None = None
+        #: By alias of a database, the one that the last connection was opened to.
+        self._origins: dict[str, databases.Origin] = {}
         fork.hooks.add(self)
 
     def __getitem__(self, alias: str) -> UidGenerator:
@@ -96,6 +100,34 @@ class Generators(fork.ForkAware):
             stale, self._built = self._built, {}
         for built in stale.values():
             _close(built.generator)
+
+    def connected(self, *, connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
+        """Forget all leases of another database that was behind the same alias.
+
+        A receiver of ``connection_created``. Projects with a database for each tenant
+        may switch the name of a database at run time.
+        """
+        origin = databases.origin_of(connection)
+        before = self._origins.get(connection.alias)
+        self._origins[connection.alias] = origin
+        if before in (None, origin):
+            return
+        for generator, config, _ in list(self._built.values()):
+            if config.database != connection.alias:
+                continue
+            lease = generator.lease
+            generator.forget_leases()
+            if lease is not None and lease.origin is not None:
+                logger.warning(
+                    "Database %r is %r now and was %r. Generator %r claims a worker id "
+                    "there. Threads that still use the other one may mint UIDs that "
+                    "processes there mint, too: let the setting DATABASE of the "
+                    "generator name a database that does not change.",
+                    connection.alias,
+                    origin.name,
+                    before.name,
+                    generator.alias,
+                )
 
     # The start and the end of a process.
 

@@ -52,6 +52,7 @@ WITHOUT_DATABASE = [
     # The project has a SQLite of its own there.
     "tests/example/test_demo.py",
     "tests/example/test_project.py",
+    "tests/scenarios/test_sub_interpreters.py",
     "tests/test_benchmarks.py",
     "tests/test_conf.py",
     "tests/test_conf_validation.py",

@@ -187,6 +187,11 @@ class BackdatedMint:
         self._drop_rolled_back(generation)
         return [self._mint_one(self._tick(moment, latest)) for moment in moments]
 
+    def forget_slots(self) -> None:
+        """Mint with no slot of before."""
+        if self._generation is not None:
+            self._generation.guard.disarm()
+
     def _tick(self, moment: datetime, latest: int) -> int:
         moment = self._aware(moment)
         tick = self._layout.tick_at(moment)

@@ -193,6 +193,14 @@ class UidGenerator:
         if lease is not None:
             stock.keeper.release(lease, next_tick)
 
+    def forget_leases(self) -> None:
+        """Mint with no lease or slot of before. The next mint claims another.
+
+        For a database that is not the one that granted them.
+        """
+        self._generations.last.generation.guard.disarm()
+        self._backdated.forget_slots()
+
     # The slow path.
 
     def refill(self) -> Refill:

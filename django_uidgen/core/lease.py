@@ -31,6 +31,7 @@ class Lease(NamedTuple):
     caller's transaction and ends if that is rolled back. ``begins_after_claim``: the
     lease begins after the tick at which the claim returned, which may be long after the
     tick at which it was requested. Assigners set it if a claim may be rolled back.
+    ``origin``: where the row of the lease is, for assigners.
     """
 
     worker_id: int
@@ -40,6 +41,7 @@ class Lease(NamedTuple):
     key: Any = None
     provisional: Provisional | None = None
     begins_after_claim: bool = False
+    origin: Any = None
 
 
 class BackdatedLease(NamedTuple):

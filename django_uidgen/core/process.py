@@ -7,6 +7,7 @@ imported. They import nothing themselves.
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
@@ -65,13 +66,25 @@ def celery_signals(modules: Mapping[str, Any]) -> Any:
 
 
 def threads_run(modules: Mapping[str, Any] = sys.modules) -> bool:
-    """Return whether threads run between requests.
+    """Return whether daemon threads run here, also between requests.
 
     uWSGI before 2.0.27, without ``enable-threads`` (or ``threads``), runs only the
-    Python thread that serves a request.
+    Python thread that serves a request. An isolated sub-interpreter refuses daemon
+    threads. While the interpreter is shut down, a new thread may never begin, and its
+    starter would wait for it.
     """
     uwsgi = modules.get("uwsgi")
-    return uwsgi is None or bool(getattr(uwsgi, "has_threads", False))
+    if uwsgi is not None and not getattr(uwsgi, "has_threads", False):
+        return False
+    return not sys.is_finalizing() and _daemon_threads_allowed()
+
+
+def _daemon_threads_allowed() -> bool:
+    try:
+        threading.Thread(daemon=True)
+    except RuntimeError:
+        return False
+    return True
 
 
 def may_start_thread(modules: Mapping[str, Any]) -> bool:
