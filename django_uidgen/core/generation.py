@@ -228,6 +228,24 @@ class Generation:
 
     # What ends it.
 
+    def abandon(self) -> tuple[Lease | None, int]:
+        """Drop the leases, after the guard was disarmed.
+
+        Return the lease, and a tick in which nothing was or will be minted with it. The
+        lock may be left held for ever by a thread that was interrupted, or be held by
+        one that is slow. That reads the clock before it looks at the lease: so without
+        the lease, it can mint no later tick than ``max_lead`` after now.
+        """
+        if self.lock.acquire(timeout=0):
+            lease, next_tick = self.lease, self.sequence.next_tick
+            self.drop_leases()
+            self.lock.release()
+            return lease, next_tick
+        lease, self.lease = self.lease, None
+        if self.max_lead is None:
+            return None, 0  # no bound: the lease lapses
+        return lease, max(self.clock.tick(), self.highest_now) + self.max_lead + 1
+
     def end(self) -> tuple[Lease | None, int]:
         """End the generation. Return its lease, and the first tick not minted."""
         # If an interrupted thread left the lock held, this waiter ends the generation

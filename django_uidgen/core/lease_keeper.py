@@ -265,15 +265,11 @@ class LeaseKeeper:
     def abandon(self) -> None:
         """Release the lease of a generation that this process gave up.
 
-        Not if an interrupted thread left its lock held, or in a transaction on SQLite,
-        which this would wait for: then the lease lapses.
+        Not in a transaction on SQLite, which this would wait for: there it lapses.
         """
-        generation = self.generation
-        if self._assigner.must_be_provisional() or not generation.lock.acquire(0):
+        if self._assigner.must_be_provisional():
             return
-        lease, next_tick = generation.lease, generation.sequence.next_tick
-        generation.drop_leases()
-        generation.lock.release()
+        lease, next_tick = self.generation.abandon()
         if lease is not None:
             self.release(lease, next_tick)
 

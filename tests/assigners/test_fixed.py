@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from django_uidgen import conf
+from django_uidgen import conf, generators
 from django_uidgen.assigners import FixedWorkerIdAssigner
-from django_uidgen.core.exceptions import WorkerIdUnavailable
+from django_uidgen.core.exceptions import NestedMint, WorkerIdUnavailable
 from django_uidgen.models import WorkerNode
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,6 +39,24 @@ def test_fixed_worker_id_that_this_process_holds_itself(make):
 def test_fixed_worker_id_before_the_table_exists(make):
     """A migrate uses no other."""
     assert make("Fixed", OPTIONS={"WORKER_ID": 2}).bootstrap_worker_id() == 2
+
+
+@pytest.mark.parametrize("has_table", [True, False])
+def test_fixed_worker_id_after_a_time_limit(settings, has_table):
+    """An exception that leaves a lock held costs the generation, not the worker id."""
+    options = {"WORKER_ID": 2, "WORKER_TABLE": has_table, "MAX_WAIT": 60}
+    path = "django_uidgen.assigners.FixedWorkerIdAssigner"
+    settings.UIDGEN = {
+        "default": {"WORKER_ID_ASSIGNER": path, "TEST": False, "OPTIONS": options}
+    }
+    generator = generators["default"]
+    before = generator.uid()
+    assert generator._generation.lock.acquire(timeout=0)
+    with pytest.raises(NestedMint):
+        generator.allocate(1)
+    after = generator.uid()
+    assert after > before
+    assert generator.layout.decompose(after).worker_id == 2
 
 
 class FixedByThePort(FixedWorkerIdAssigner):

@@ -475,6 +475,56 @@ def test_claim_that_was_interrupted_before_it_began(bench, kind):
 
 
 @both
+def test_lease_of_a_generation_that_was_given_up(bench, kind):
+    """It ends after all that a slow thread may still mint with it."""
+    one = bench(kind, max_wait=0.05, max_lead=0.5)
+    one.generator.uid()
+    [row] = one.assigner.rows
+    with held_by_a_thread(lambda: one.generation.lock):
+        with pytest.raises(MaxWaitExceeded):
+            one.generator.allocate(1)
+        assert one.generator.uid()
+    assert row.released
+    assert row.reserved_until == one.clock.tick() + 501
+
+
+@both
+def test_lease_without_a_bound_that_was_given_up(bench, kind):
+    """Nobody knows how far a slow thread may mint: the lease lapses."""
+    one = bench(kind, max_wait=0.05, max_lead=None)
+    one.generator.uid()
+    with held_by_a_thread(lambda: one.generation.lock):
+        with pytest.raises(MaxWaitExceeded):
+            one.generator.allocate(1)
+        assert one.generator.uid()
+    assert [row.released for row in one.assigner.rows] == [False, False]
+
+
+@both
+def test_slow_thread_of_a_generation_that_was_given_up(bench, kind, monkeypatch):
+    """It was past the look at the guard, and finds no lease: it mints with another."""
+    one = bench(kind, max_wait=0.05)
+    one.generator.uid()
+    generation, now = one.generation, one.generation.now
+    minted = []
+
+    def slow():
+        monkeypatch.undo()
+        with pytest.raises(NestedMint):
+            one.generator.allocate(1)
+        minted.extend(one.generator.allocate(1))
+        one.clock.step(5)
+        return now()
+
+    monkeypatch.setattr(generation, "now", slow)
+    minted += one.generator.allocate(1)
+    worker_ids = {one.layout.decompose(run.start).worker_id for run in minted}
+    assert len(minted) == 2
+    assert minted[0].stop <= minted[1].start
+    assert worker_ids == {one.generator.lease.worker_id}
+
+
+@both
 def test_claim_that_its_own_thread_was_interrupted_in(bench, kind):
     """That thread need not wait for itself, and goes on, too."""
     one = bench(kind, max_wait=60)
