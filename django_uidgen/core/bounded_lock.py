@@ -75,9 +75,9 @@ class BoundedLock:
         if self._holder == threading.get_ident():
             self._give_up_unless_at_work()
             raise NestedMint(
-                f"A signal handler or a finalizer was to mint in the very thread "
-                f"{self._purpose}, and would wait for itself. Let another thread do "
-                f"its work."
+                f"This thread would wait for itself: it is the one {self._purpose}. A "
+                f"signal handler or a finalizer was to mint in the midst of that, or "
+                f"an exception of one left the lock held. Try again."
             )
         # After a suspension all waits time out at once. The holder then needs a moment
         # to continue.
