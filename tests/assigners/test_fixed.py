@@ -44,7 +44,7 @@ def test_fixed_worker_id_before_the_table_exists(make):
 @pytest.mark.parametrize("has_table", [True, False])
 def test_fixed_worker_id_after_a_time_limit(settings, has_table):
     """An exception that leaves a lock held costs the generation, not the worker id."""
-    options = {"WORKER_ID": 2, "WORKER_TABLE": has_table, "MAX_WAIT": 60}
+    options = {"WORKER_ID": 11, "WORKER_TABLE": has_table, "MAX_WAIT": 60}
     path = "django_uidgen.assigners.FixedWorkerIdAssigner"
     settings.UIDGEN = {
         "default": {"WORKER_ID_ASSIGNER": path, "TEST": False, "OPTIONS": options}
@@ -56,7 +56,7 @@ def test_fixed_worker_id_after_a_time_limit(settings, has_table):
         generator.allocate(1)
     after = generator.uid()
     assert after > before
-    assert generator.layout.decompose(after).worker_id == 2
+    assert generator.layout.decompose(after).worker_id == 11
 
 
 class FixedByThePort(FixedWorkerIdAssigner):

@@ -459,6 +459,18 @@ def test_page_without_help_of_the_kernel(monkeypatch):
 
 
 @both
+def test_hooks_where_nothing_else_tells(monkeypatch, kind):
+    """Neither a page of the kernel's nor the process id, which has come round."""
+    monkeypatch.setattr(fork, "_wiped_on_fork", lambda: None)
+    monkeypatch.setattr(os, "getpid", lambda: 4711)
+    generator = kind(LAYOUT, MemoryAssigner(LAYOUT))
+    generator.uid()
+    assert in_child(lambda: bool(generator._generation.guard)) is False
+    assert generator._generation.guard
+    generator.close()
+
+
+@both
 def test_hooks_alone_are_enough(monkeypatch, kind):
     """Where there is no such page."""
     monkeypatch.setattr(fork, "_wiped_on_fork", lambda: None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,9 @@ from django_uidgen.core.exceptions import (
     MaxWaitExceeded,
     TimeBitsExhausted,
 )
+from django_uidgen.core.generation import Minted, Obstacle
 from django_uidgen.core.layout import BitLayout
+from tests.core.test_lease_keeper import Claim
 from tests.support.bench import NOW, both
 
 
@@ -71,3 +74,42 @@ def test_time_bits_used_up(bench, kind):
     one.clock.step(1)
     with pytest.raises(TimeBitsExhausted):
         one.generator.uids(1)
+
+
+# What it does after its end, whoever still calls it.
+
+
+@both
+def test_generation_that_is_over_mints_nothing(bench, kind):
+    """Its thread may have looked at the guard before that was disarmed."""
+    one = bench(kind)
+    one.generator.uid()
+    generation = one.generation
+    generation.guard.disarm()
+    with generation.lock:
+        assert generation.mint(1) == Minted([], Obstacle.CLOSED)
+
+
+@both
+def test_leases_of_all_threads_are_dropped(bench, kind):
+    """A provisional lease, too, may reach into a future that the clock has left."""
+    one = bench(kind)
+    one.assigner.provisional = Claim()
+    one.generator.uid()
+    generation = one.generation
+    assert generation.provisional_lease is not None
+    with ThreadPoolExecutor(1) as thread, generation.lock:
+        thread.submit(generation.drop_leases).result(60)
+    assert generation.provisional_lease is None
+
+
+@both
+def test_commit_after_the_end_confirms_nothing(bench, kind):
+    """The next generation must not find a lease in the last one."""
+    one = bench(kind)
+    one.assigner.provisional = claim = Claim()
+    one.generator.uid()
+    generation = one.generation
+    generation.guard.disarm()
+    claim.commit()
+    assert generation.lease is None

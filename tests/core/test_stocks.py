@@ -315,3 +315,18 @@ def test_no_stock_and_no_thread_without_threads(bench, monkeypatch):
     assert threading.active_count() == before
     assert one.assigner.renewals == 1
     assert isinstance(one.stock, NoStock)
+
+
+def test_thread_of_a_generation_that_was_given_up(bench):
+    """It is ended, for it may be parked for ever."""
+    stock = bench(CachedUidGenerator).stock
+    stock.abandon()
+    assert stock.executor._stopping.is_set
+
+
+def test_thread_that_pads_for_a_generation_that_is_over(bench):
+    """It ends by itself: whoever was late may have started it again."""
+    stock = bench(CachedUidGenerator).stock
+    stock.generation.guard.disarm()
+    assert stock.pad() is False
+    assert stock.executor._stopping.is_set
