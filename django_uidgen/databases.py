@@ -18,23 +18,20 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from django.db import OperationalError, connections
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from django_uidgen.core import fork
 from django_uidgen.core.background_work import BackgroundWork
 from django_uidgen.core.process import threads_run
+from django_uidgen.dialects import dialect_of
 
 T = TypeVar("T")
 
 #: The longest wait for the gate in seconds, by a fork or by database work: a database
 #: that hangs must not stop everything else.
 _GATE_TIMEOUT = 2.0
-
-#: The codes of PostgreSQL (SQLSTATE) and MySQL for a transaction that a conflict with
-#: another rolled back: a serialization failure, or a deadlock.
-_CONFLICTS = ("40001", "40P01", 1020, 1213)
 
 #: Set on a connection: the process that opened it. Django's connections belong to one
 #: thread, which alone writes and reads this.
@@ -102,17 +99,10 @@ def must_join(database: str) -> bool:
     """Return whether work must join the caller's transaction, which is on SQLite."""
     connection = connections[database]
     return (
-        connection.vendor == "sqlite"
+        dialect_of(connection).single_writer
         and _is_open(connection)
         and _in_transaction(connection)
     )
-
-
-def is_conflict(error: OperationalError) -> bool:
-    """Return whether a conflict rolled back a transaction that a retry may commit."""
-    cause = error.__cause__
-    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
-    return (state or next(iter(error.args), None)) in _CONFLICTS
 
 
 def roll_back(database: str) -> None:
@@ -120,7 +110,7 @@ def roll_back(database: str) -> None:
     connection = connections[database]
     if connection.connection is None:
         return  # the work had no query
-    if connection.vendor != "sqlite" or connection.connection.in_transaction:
+    if not dialect_of(connection).single_writer or connection.connection.in_transaction:
         connection.rollback()
 
 
@@ -133,7 +123,7 @@ def run(database: str, work: Callable[[], T], *, timeout: float) -> T:
     """
     connection = connections[database]
     if (
-        connection.vendor == "sqlite"
+        dialect_of(connection).single_writer
         and not _on_event_loop()
         and _is_open(connection)
         and not _in_transaction(connection)
@@ -205,10 +195,10 @@ def _with_own_connection(database: str, work: Callable[[], T], *, timeout: float
     options = dict(own.settings_dict["OPTIONS"])
     # A pool would outlive this connection, and a fork would share it.
     options.pop("pool", None)
-    if own.vendor in ("postgresql", "mysql"):
-        # Without a thread, as at exit, the process would wait for ever for a server
-        # that accepts connections but does not answer.
-        options.setdefault("connect_timeout", math.ceil(timeout))
+    # Without a thread, as at exit, the process would wait for ever for a server that
+    # accepts connections but does not answer.
+    for name in dialect_of(own).connect_limits:
+        options.setdefault(name, math.ceil(timeout))
     # With the project's AUTOCOMMIT = False, nothing would be committed here.
     own.settings_dict = {**own.settings_dict, "OPTIONS": options, "AUTOCOMMIT": True}
     with _gate.hold(timeout):

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from random import SystemRandom
 from typing import TypeVar
 
-from django.db import OperationalError
+from django.db import Error, connections
 
-from django_uidgen import databases
 from django_uidgen.core.exceptions import WorkerIdUnavailable
+from django_uidgen.dialects import dialect_of
 
 T = TypeVar("T")
 
@@ -43,8 +43,8 @@ def until_won(attempt: Callable[[], T | None], *, alias: str) -> T:
     )
 
 
-def after_conflicts(step: Callable[[], T]) -> T:
-    """Return the result of ``step``. Repeat it if a conflict rolled it back.
+def after_conflicts(step: Callable[[], T], *, database: str) -> T:
+    """Return the result of ``step`` on ``database``. Repeat it after a conflict.
 
     With REPEATABLE READ or SERIALIZABLE, PostgreSQL rolls back instead of reporting
     that no row was changed. Each step is one transaction, so nothing of it remains.
@@ -52,8 +52,8 @@ def after_conflicts(step: Callable[[], T]) -> T:
     for round_ in range(ROUNDS):
         try:
             return step()
-        except OperationalError as error:
-            if not databases.is_conflict(error):
+        except Error as error:
+            if not dialect_of(connections[database]).is_conflict(error):
                 raise
             pause(round_)
     return step()

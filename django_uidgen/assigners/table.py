@@ -27,6 +27,7 @@ from django_uidgen.conf import GeneratorConfig
 from django_uidgen.core.assigner import WorkerIdAssigner
 from django_uidgen.core.exceptions import LeaseLost, WorkerIdUnavailable
 from django_uidgen.core.lease import BackdatedLease, Lease
+from django_uidgen.dialects import dialect_of
 from django_uidgen.models import WorkerNode, WorkerNodeQuerySet
 
 
@@ -109,7 +110,7 @@ class TableAssigner(WorkerIdAssigner):
     @property
     def single_writer(self) -> bool:  # type: ignore[override]
         """Whether the database allows one writer at a time: SQLite."""
-        return connections[self.database].vendor == "sqlite"
+        return dialect_of(connections[self.database]).single_writer
 
     def must_be_provisional(self) -> bool:
         """Return whether a claim by this thread must join the thread's transaction."""
