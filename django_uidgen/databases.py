@@ -114,6 +114,22 @@ def roll_back(database: str) -> None:
         connection.rollback()
 
 
+@contextmanager
+def locks_awaited(database: str, timeout: float) -> Iterator[None]:
+    """Wait for SQLite's locks up to ``timeout`` seconds on the caller's connection.
+
+    The project may let its own statements wait longer, so restore its limit at the end.
+    """
+    driver = connections[database].connection
+    [[before]] = driver.execute("PRAGMA busy_timeout").fetchall()
+    limit = min(before, math.ceil(timeout * 1000))
+    driver.execute(f"PRAGMA busy_timeout = {limit}")
+    try:
+        yield
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {before}")
+
+
 def run(database: str, work: Callable[[], T], *, timeout: float) -> T:
     """Return the result of ``work``, whose commits the caller cannot roll back.
 
@@ -128,7 +144,8 @@ def run(database: str, work: Callable[[], T], *, timeout: float) -> T:
         and _is_open(connection)
         and not _in_transaction(connection)
     ):
-        return work()
+        with locks_awaited(database, timeout):
+            return work()
     return _run_apart(database, work, timeout=timeout)
 
 

@@ -79,7 +79,10 @@ class StepRunner:
 
     def run_in_transaction(self, step: Callable[[], T]) -> T:
         """Return the result of ``step``, run in the caller's transaction on SQLite."""
-        with self._errors_translated():
+        with (
+            self._errors_translated(),
+            databases.locks_awaited(self._database, self._max_wait),
+        ):
             return step()
 
     def late_claim(self) -> Lease | None:
