@@ -26,12 +26,17 @@ from django_uidgen.core import fork
 from django_uidgen.core.background_work import BackgroundWork
 from django_uidgen.core.process import threads_run
 from django_uidgen.dialects import dialect_of
+from django_uidgen.transaction_settings import TransactionSettings
 
 T = TypeVar("T")
 
 #: The longest wait for the gate in seconds, by a fork or by database work: a database
 #: that hangs must not stop everything else.
 _GATE_TIMEOUT = 2.0
+
+#: The longest wait of a thread for an answer, in seconds. Its caller does not wait, so
+#: it may outlast a lock; but a thread for a server that never answers must end.
+_LIMIT_IN_THREAD = 60.0
 
 #: Set on a connection: the process that opened it. Django's connections belong to one
 #: thread, which alone writes and reads this.
@@ -154,10 +159,11 @@ def _run_apart(database: str, work: Callable[[], T], *, timeout: float) -> T:
     connected = partial(_with_own_connection, database, work, timeout=timeout)
     if not threads_run():
         return connected()
-    background = BackgroundWork(connected, name="django_uidgen-lease")
+    in_thread = partial(connected, in_thread=True)
+    background = BackgroundWork(in_thread, name="django_uidgen-lease")
     try:
         background.start()
-    except RuntimeError:  # the interpreter is shutting down
+    except RuntimeError:  # the interpreter is shutting down, or has too many threads
         return connected()
     return background.result(timeout)
 
@@ -205,17 +211,31 @@ class _ForkGate(fork.ForkAware):
 _gate = _ForkGate()
 
 
-def _with_own_connection(database: str, work: Callable[[], T], *, timeout: float) -> T:
-    """Run ``work`` with a new connection, and close it."""
+def _with_own_connection(
+    database: str, work: Callable[[], T], *, timeout: float, in_thread: bool = False
+) -> T:
+    """Run ``work`` with a new connection, and close it.
+
+    Its caller waits for a connection, and for the answer to each statement, up to
+    ``timeout`` seconds. A thread waits longer for answers: nobody waits for it.
+    """
     before = connections[database]
     own = connections.create_connection(database)
     options = dict(own.settings_dict["OPTIONS"])
     # A pool would outlive this connection, and a fork would share it.
     options.pop("pool", None)
+    dialect = dialect_of(own)
+    limit = max(timeout, _LIMIT_IN_THREAD) if in_thread else timeout
     # Without a thread, as at exit, the process would wait for ever for a server that
-    # accepts connections but does not answer.
-    for name in dialect_of(own).connect_limits:
+    # accepts connections but does not answer, or for a lock.
+    for name in dialect.connect_limits:
         options.setdefault(name, math.ceil(timeout))
+    for name, default in dialect.answer_limits:
+        options[name] = min(options.get(name) or default, math.ceil(limit))
+    if dialect.transaction_settings is not None:
+        statement = dialect.transaction_settings.format(answer=math.ceil(limit * 1000))
+        settings = TransactionSettings(statement, always=not in_thread)
+        own.execute_wrappers.append(settings)
     # With the project's AUTOCOMMIT = False, nothing would be committed here.
     own.settings_dict = {**own.settings_dict, "OPTIONS": options, "AUTOCOMMIT": True}
     with _gate.hold(timeout):

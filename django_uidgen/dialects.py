@@ -11,6 +11,7 @@ import logging
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
+from math import inf
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -44,6 +45,12 @@ class Dialect:
     conflicts: frozenset[str | int] = frozenset({"40001", "40P01"})
     #: The options of the driver that limit the wait for a connection, in seconds.
     connect_limits: tuple[str, ...] = ()
+    #: The options of the driver that limit the wait for an answer or a lock, in
+    #: seconds, and their defaults.
+    answer_limits: tuple[tuple[str, float], ...] = ()
+    #: A statement for the first in a transaction, which sets its limits: ``{answer}``,
+    #: the milliseconds for a statement. None if there is no such statement.
+    transaction_settings: str | None = None
     #: How to write UIDs to rows.
     fill: Fill = Fill.CASE
     #: The most rows of one such UPDATE; None for no limit. SQL Server takes 2,100
@@ -81,6 +88,7 @@ _POSTGRESQL = Dialect(
     vendor="postgresql",
     clock_question="SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint",
     connect_limits=("connect_timeout",),
+    transaction_settings="SELECT set_config('statement_timeout', '{answer}', true)",
     fill=Fill.ARRAYS,
     fill_rows=None,
     table_lock="LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE",
@@ -92,6 +100,7 @@ _COCKROACHDB = Dialect(
     vendor="cockroachdb",
     clock_question=_POSTGRESQL.clock_question,
     connect_limits=_POSTGRESQL.connect_limits,
+    transaction_settings="SELECT set_config('statement_timeout', '{answer}', true)",
     fill=Fill.ARRAYS,
     fill_rows=None,
     integer_division="//",
@@ -106,6 +115,7 @@ _MYSQL = Dialect(
     # conflicts and a schema that changed meanwhile. TiDB is not run by us.
     conflicts=frozenset({1020, 1213, 8002, 8022, 8028, 9007}),
     connect_limits=("connect_timeout",),
+    answer_limits=(("read_timeout", inf), ("write_timeout", inf)),
     fill_rows=None,  # the client fills in the parameters
     integer_division="DIV",
 )
@@ -114,6 +124,7 @@ _SQLITE = Dialect(
     vendor="sqlite",
     single_writer=True,
     conflicts=frozenset(),  # there is one writer
+    answer_limits=(("timeout", 5.0),),
     fill=Fill.JSON,
     fill_rows=None,
     wide_integers=True,
@@ -142,6 +153,7 @@ _MICROSOFT = Dialect(
     clock_question="SELECT DATEDIFF_BIG(MICROSECOND, '1970-01-01', SYSUTCDATETIME())",
     conflicts=frozenset({"40001"}),  # ODBC's code for a deadlock
     connect_limits=("connection_timeout",),
+    answer_limits=(("query_timeout", inf),),
     fill_rows=600,
     two_rows="SELECT TOP 2 1 FROM {table}",
     table_lock="SELECT TOP 1 1 FROM {table} WITH (TABLOCKX, HOLDLOCK)",

@@ -143,6 +143,25 @@ def test_limit_of_a_connection(vendor, option):
     assert dialect("unheard-of").connect_limits == ()
 
 
+@pytest.mark.parametrize(
+    ("vendor", "options"),
+    [
+        ("postgresql", []),  # a setting of the transaction
+        ("cockroachdb", []),
+        ("mysql", ["read_timeout", "write_timeout"]),
+        ("sqlite", ["timeout"]),
+        ("oracle", []),
+        ("microsoft", ["query_timeout"]),
+        ("unheard-of", []),
+    ],
+)
+def test_limit_of_an_answer(vendor, options):
+    """By the driver, or by the server."""
+    assert [name for name, _ in dialect(vendor).answer_limits] == options
+    by_server = dialect(vendor).transaction_settings is not None
+    assert by_server is (vendor in {"postgresql", "cockroachdb"})
+
+
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_parameters_of_a_backfill(vendor):
     """SQL Server takes 2,100, an IN of Oracle 1,000 values."""
