@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -37,6 +38,14 @@ _GATE_TIMEOUT = 2.0
 #: The longest wait of a thread for an answer, in seconds. Its caller does not wait, so
 #: it may outlast a lock; but a thread for a server that never answers must end.
 _LIMIT_IN_THREAD = 60.0
+
+#: The longest wait for a row that another process has locked, in seconds. It may have
+#: been stopped in the midst of its transaction, and another row does as well.
+_LOCK_WAIT = 1.0
+
+#: Set on a connection of a lease: when its caller stops waiting, by
+#: ``time.monotonic()``.
+_AWAITED_UNTIL = "_django_uidgen_awaited_until"
 
 #: Set on a connection: the process that opened it. Django's connections belong to one
 #: thread, which alone writes and reads this.
@@ -117,6 +126,18 @@ def roll_back(database: str) -> None:
         return  # the work had no query
     if not dialect_of(connection).single_writer or connection.connection.in_transaction:
         connection.rollback()
+
+
+def lost_to_a_lock(database: str, error: Exception) -> bool:
+    """Return whether ``error`` says that a row is locked, and another may be tried.
+
+    Not once the caller has stopped waiting: then all rows may be locked.
+    """
+    connection = connections[database]
+    return (
+        dialect_of(connection).is_lock_timeout(error)
+        and getattr(connection, _AWAITED_UNTIL, 0.0) > time.monotonic()
+    )
 
 
 @contextmanager
@@ -232,18 +253,36 @@ def _with_own_connection(
         options.setdefault(name, math.ceil(timeout))
     for name, default in dialect.answer_limits:
         options[name] = min(options.get(name) or default, math.ceil(limit))
-    if dialect.transaction_settings is not None:
-        statement = dialect.transaction_settings.format(answer=math.ceil(limit * 1000))
-        settings = TransactionSettings(statement, always=not in_thread)
-        own.execute_wrappers.append(settings)
+    _limit_transactions(own, limit, timeout, in_thread=in_thread)
+    setattr(own, _AWAITED_UNTIL, time.monotonic() + timeout)
     # With the project's AUTOCOMMIT = False, nothing would be committed here.
     own.settings_dict = {**own.settings_dict, "OPTIONS": options, "AUTOCOMMIT": True}
     with _gate.hold(timeout):
         connections[database] = own
         try:
+            if dialect.session_settings is not None:
+                with own.cursor() as cursor:
+                    cursor.execute(dialect.session_settings)
             return work()
         finally:
             try:
                 own.close()
             finally:
                 connections[database] = before
+
+
+def _limit_transactions(
+    own: BaseDatabaseWrapper, limit: float, timeout: float, *, in_thread: bool
+) -> None:
+    """Let each transaction of ``own`` begin with its limits, in seconds."""
+    settings = dialect_of(own).transaction_settings
+    if settings is None:
+        return
+    answer = math.ceil(limit * 1000)
+    lock = math.ceil(min(_LOCK_WAIT, timeout / 4) * 1000)
+    # Outside of a transaction there is no other row to try.
+    alone = None if in_thread else settings.format(lock=answer, answer=answer)
+    wrapper = TransactionSettings(
+        settings.format(lock=lock, answer=answer), alone=alone
+    )
+    own.execute_wrappers.append(wrapper)

@@ -48,9 +48,14 @@ class Dialect:
     #: The options of the driver that limit the wait for an answer or a lock, in
     #: seconds, and their defaults.
     answer_limits: tuple[tuple[str, float], ...] = ()
-    #: A statement for the first in a transaction, which sets its limits: ``{answer}``,
-    #: the milliseconds for a statement. None if there is no such statement.
+    #: A statement for the first in a transaction, which sets its limits: ``{lock}`` and
+    #: ``{answer}``, the milliseconds for a lock and for a statement. None if there is
+    #: no such statement.
     transaction_settings: str | None = None
+    #: A statement for a new connection that no pool shares between transactions.
+    session_settings: str | None = None
+    #: The codes for a lock that was not obtained in the time so set.
+    lock_timeouts: frozenset[str | int] = frozenset()
     #: How to write UIDs to rows.
     fill: Fill = Fill.CASE
     #: The most rows of one such UPDATE; None for no limit. SQL Server takes 2,100
@@ -68,8 +73,12 @@ class Dialect:
     integer_division: str = "/"
 
     def is_conflict(self, error: Exception) -> bool:
-        """Return whether ``error``, as Django raises it, is one of ``conflicts``."""
+        """Return whether ``error``, raised by Django, is one of ``conflicts``."""
         return not self.conflicts.isdisjoint(_codes(error))
+
+    def is_lock_timeout(self, error: Exception) -> bool:
+        """Return whether ``error`` is one of ``lock_timeouts``."""
+        return not self.lock_timeouts.isdisjoint(_codes(error))
 
 
 def _codes(error: Exception) -> set[Any]:
@@ -88,7 +97,11 @@ _POSTGRESQL = Dialect(
     vendor="postgresql",
     clock_question="SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint",
     connect_limits=("connect_timeout",),
-    transaction_settings="SELECT set_config('statement_timeout', '{answer}', true)",
+    transaction_settings=(
+        "SELECT set_config('lock_timeout', '{lock}', true),"
+        " set_config('statement_timeout', '{answer}', true)"
+    ),
+    lock_timeouts=frozenset({"55P03"}),
     fill=Fill.ARRAYS,
     fill_rows=None,
     table_lock="LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE",
@@ -100,7 +113,8 @@ _COCKROACHDB = Dialect(
     vendor="cockroachdb",
     clock_question=_POSTGRESQL.clock_question,
     connect_limits=_POSTGRESQL.connect_limits,
-    transaction_settings="SELECT set_config('statement_timeout', '{answer}', true)",
+    transaction_settings=_POSTGRESQL.transaction_settings,
+    lock_timeouts=_POSTGRESQL.lock_timeouts,
     fill=Fill.ARRAYS,
     fill_rows=None,
     integer_division="//",
@@ -116,6 +130,9 @@ _MYSQL = Dialect(
     conflicts=frozenset({1020, 1213, 8002, 8022, 8028, 9007}),
     connect_limits=("connect_timeout",),
     answer_limits=(("read_timeout", inf), ("write_timeout", inf)),
+    # In seconds: 1 is the least of MySQL's.
+    session_settings="SET SESSION innodb_lock_wait_timeout = 1",
+    lock_timeouts=frozenset({1205}),
     fill_rows=None,  # the client fills in the parameters
     integer_division="DIV",
 )

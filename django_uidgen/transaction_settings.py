@@ -18,14 +18,14 @@ _IDLE = 0
 class TransactionSettings:
     """A wrapper for ``connection.execute_wrappers`` of a driver of PostgreSQL's.
 
-    ``statement`` sets the settings, as the first statement of each ``atomic()`` block.
-    With ``always``, each statement outside of such a block gets a transaction with the
-    settings too, at the price of three more exchanges with the server.
+    ``settings`` is the first statement of each ``atomic()`` block. With ``alone``, each
+    statement outside of such a block has a transaction of its own, which begins with
+    ``alone``. That costs three more exchanges with the server.
     """
 
-    def __init__(self, statement: str, *, always: bool) -> None:
-        self._statement = statement
-        self._always = always
+    def __init__(self, settings: str, *, alone: str | None) -> None:
+        self._settings = settings
+        self._alone = alone
 
     def __call__(
         self,
@@ -37,10 +37,11 @@ class TransactionSettings:
     ) -> Any:
         """Run ``sql``, after the settings if it begins a transaction."""
         connection = context["connection"]
-        if self._always and not connection.in_atomic_block:
+        if connection.in_atomic_block:
+            if connection.connection.info.transaction_status == _IDLE:
+                execute(self._settings, None, False, context)  # noqa: FBT003
+        elif self._alone is not None:
             with transaction.atomic(using=connection.alias):
-                return self(execute, sql, params, many, context)
-        status = connection.connection.info.transaction_status
-        if connection.in_atomic_block and status == _IDLE:
-            execute(self._statement, None, False, context)  # noqa: FBT003
+                execute(self._alone, None, False, context)  # noqa: FBT003
+                return execute(sql, params, many, context)
         return execute(sql, params, many, context)

@@ -162,6 +162,22 @@ def test_limit_of_an_answer(vendor, options):
     assert by_server is (vendor in {"postgresql", "cockroachdb"})
 
 
+@pytest.mark.parametrize(
+    ("vendor", "error"),
+    [
+        ("postgresql", caused_by(sqlstate="55P03")),
+        ("cockroachdb", caused_by(pgcode="55P03")),
+        ("mysql", OperationalError(1205, "Lock wait timeout exceeded")),
+    ],
+)
+def test_lock_timeouts(vendor, error):
+    """Of those databases that have a limit for locks."""
+    assert dialect(vendor).is_lock_timeout(error)
+    assert not dialect(vendor).is_conflict(error)
+    for other in ("sqlite", "oracle", "microsoft", "unheard-of"):
+        assert not dialect(other).is_lock_timeout(error)
+
+
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_parameters_of_a_backfill(vendor):
     """SQL Server takes 2,100, an IN of Oracle 1,000 values."""

@@ -14,7 +14,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 ON_POSTGRESQL = pytest.mark.skipif(
     connection.vendor != "postgresql", reason="others have no settings of transactions"
 )
-BOTH = pytest.mark.parametrize("in_thread", [False, True])
 
 
 def on_own_connection(work, *, in_thread=False, timeout=2.5):
@@ -32,10 +31,21 @@ def setting(name):
 
 
 @ON_POSTGRESQL
-@BOTH
-def test_settings_of_our_transactions(in_thread):
-    """Each begins with them; none of them outlives it, as a pool would hand it on."""
-    value = partial(setting, "statement_timeout")
+@pytest.mark.parametrize(
+    ("name", "in_thread", "limit", "alone"),
+    [
+        ("statement_timeout", False, "2500ms", "2500ms"),
+        ("statement_timeout", True, "1min", "0"),
+        ("lock_timeout", False, "625ms", "2500ms"),
+        ("lock_timeout", True, "625ms", "0"),
+    ],
+)
+def test_settings_of_our_transactions(name, in_thread, limit, alone):
+    """Each begins with them; none of them outlives it, as a pool would hand it on.
+
+    A statement outside has a transaction of its own only where its caller waits for it.
+    """
+    value = partial(setting, name)
 
     def work():
         values = []
@@ -46,13 +56,10 @@ def test_settings_of_our_transactions(in_thread):
                     values.append(value())
         values.append(value())
         with connections["default"].connection.cursor() as cursor:
-            cursor.execute("SELECT current_setting('statement_timeout')")
+            cursor.execute("SELECT current_setting(%s)", [name])
             values.append(cursor.fetchone()[0])
         return values
 
-    limit = "1min" if in_thread else "2500ms"
-    # Outside of a transaction: the statement has one, but only if nobody else waits.
-    alone = "0" if in_thread else "2500ms"
     assert on_own_connection(work, in_thread=in_thread) == [limit] * 4 + [alone, "0"]
 
 
@@ -74,7 +81,7 @@ def test_settings_cost_one_statement_a_transaction():
             setting("port")
         return [sql.split("'")[1] if "set_config" in sql else "" for sql in seen]
 
-    assert on_own_connection(work, in_thread=True) == ["", "statement_timeout", "", ""]
+    assert on_own_connection(work, in_thread=True) == ["", "lock_timeout", "", ""]
 
 
 #: The options of the driver, and its defaults.
@@ -117,3 +124,14 @@ def test_settings_of_the_project_are_left_alone():
     before = dict(connections.settings["default"]["OPTIONS"])
     on_own_connection(lambda: None)
     assert connections.settings["default"]["OPTIONS"] == before
+
+
+@ON_POSTGRESQL
+def test_row_is_not_waited_for_much_longer_than_a_second():
+    """However long MAX_WAIT is."""
+
+    def work():
+        with transaction.atomic():
+            return setting("lock_timeout")
+
+    assert on_own_connection(work, timeout=3600) == "1s"

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from django.db import Error, connections
 
+from django_uidgen import databases
 from django_uidgen.core.exceptions import WorkerIdUnavailable
 from django_uidgen.dialects import dialect_of
 
@@ -41,6 +42,19 @@ def until_won(attempt: Callable[[], T | None], *, alias: str) -> T:
         f"Generator {alias!r} could not lease a worker id in {ROUNDS} tries: "
         f"too many processes claim at once. Try again."
     )
+
+
+def unless_locked(change: Callable[[], T | None], *, database: str) -> T | None:
+    """Return the result of ``change``, or None if another process has locked the row.
+
+    That process may have been stopped in the midst of its claim.
+    """
+    try:
+        return change()
+    except Error as error:
+        if not databases.lost_to_a_lock(database, error):
+            raise
+        return None
 
 
 def after_conflicts(step: Callable[[], T], *, database: str) -> T:
