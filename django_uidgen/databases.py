@@ -15,7 +15,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -27,7 +27,7 @@ from django_uidgen.core import fork
 from django_uidgen.core.background_work import BackgroundWork
 from django_uidgen.core.process import threads_run
 from django_uidgen.dialects import dialect_of
-from django_uidgen.transaction_settings import TransactionSettings
+from django_uidgen.transaction_settings import TransactionSettings, replicated
 
 T = TypeVar("T")
 
@@ -263,7 +263,8 @@ def _with_own_connection(
             if dialect.session_settings is not None:
                 with own.cursor() as cursor:
                     cursor.execute(dialect.session_settings)
-            return work()
+            with replicated(own) if dialect.has_synchronous_standbys else nullcontext():
+                return work()
         finally:
             try:
                 own.close()

@@ -56,6 +56,8 @@ class Dialect:
     session_settings: str | None = None
     #: The codes for a lock that was not obtained in the time so set.
     lock_timeouts: frozenset[str | int] = frozenset()
+    #: Whether a commit may warn that no synchronous standby has confirmed it.
+    has_synchronous_standbys: bool = False
     #: How to write UIDs to rows.
     fill: Fill = Fill.CASE
     #: The most rows of one such UPDATE; None for no limit. SQL Server takes 2,100
@@ -97,11 +99,17 @@ _POSTGRESQL = Dialect(
     vendor="postgresql",
     clock_question="SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint",
     connect_limits=("connect_timeout",),
+    # A lease that was committed must outlast a crash, and a commit must warn if it was
+    # not replicated, whatever the project's settings are.
     transaction_settings=(
         "SELECT set_config('lock_timeout', '{lock}', true),"
-        " set_config('statement_timeout', '{answer}', true)"
+        " set_config('statement_timeout', '{answer}', true),"
+        " set_config('synchronous_commit',"
+        " replace(current_setting('synchronous_commit'), 'off', 'on'), true),"
+        " set_config('client_min_messages', 'warning', true)"
     ),
     lock_timeouts=frozenset({"55P03"}),
+    has_synchronous_standbys=True,
     fill=Fill.ARRAYS,
     fill_rows=None,
     table_lock="LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE",
@@ -113,7 +121,10 @@ _COCKROACHDB = Dialect(
     vendor="cockroachdb",
     clock_question=_POSTGRESQL.clock_question,
     connect_limits=_POSTGRESQL.connect_limits,
-    transaction_settings=_POSTGRESQL.transaction_settings,
+    transaction_settings=(
+        "SELECT set_config('lock_timeout', '{lock}', true),"
+        " set_config('statement_timeout', '{answer}', true)"
+    ),
     lock_timeouts=_POSTGRESQL.lock_timeouts,
     fill=Fill.ARRAYS,
     fill_rows=None,
