@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from django_uidgen import registry
 from django_uidgen.core.exceptions import MomentOutOfRange, UidError
+from django_uidgen.dialects import Fill, dialect_of
 from django_uidgen.lookups import generator_of, target_of
 
 #: The number of rows in a batch.
@@ -89,7 +90,8 @@ class _Filler:
             raise NotFillable(f"{model._meta.label} has a composite primary key.")
         self._generator = registry.generators[alias]
         self._connection = connections[using]
-        self._batch_size = batch_size
+        limit = dialect_of(self._connection).fill_rows
+        self._batch_size = batch_size if limit is None else min(batch_size, limit)
         self._moments_from = moments_from
         # Without a manager of the project, which may hide rows.
         rows: QuerySet[Any] = QuerySet(model, using=using)
@@ -144,7 +146,7 @@ class _Filler:
         }
         quoted = {k: connection.ops.quote_name(str(v)) for k, v in names.items()}
         values = [key.get_db_prep_value(value, connection) for value in keys]
-        sql, params = _STATEMENTS[connection.vendor](
+        sql, params = _STATEMENTS[dialect_of(connection).fill](
             quoted, _type_of(key, connection), values, uids
         )
         with connection.cursor() as cursor:
@@ -161,7 +163,7 @@ def _type_of(key: Field[Any, Any], connection: BaseDatabaseWrapper) -> str:
 _Statement = tuple[str, list[Any]]
 
 
-def _for_postgresql(
+def _with_arrays(
     names: dict[str, str], key_type: str, keys: list[Any], uids: list[int]
 ) -> _Statement:
     """Return a statement that joins the table with two arrays."""
@@ -173,7 +175,7 @@ def _for_postgresql(
     return sql.format(**names, type=key_type), [keys, uids]
 
 
-def _for_sqlite(
+def _with_json(
     names: dict[str, str], key_type: str, keys: list[Any], uids: list[int]
 ) -> _Statement:
     """Return a statement that joins the table with JSON, a single parameter."""
@@ -194,10 +196,10 @@ def _in_json(key: Any) -> str:
     return str(key)
 
 
-def _for_mysql(
+def _with_case(
     names: dict[str, str], key_type: str, keys: list[Any], uids: list[int]
 ) -> _Statement:
-    """Return a statement with a CASE: MySQL allows no table of values in an UPDATE."""
+    """Return a statement in standard SQL, which every database accepts."""
     whens = " WHEN %s THEN %s" * len(keys)
     marks = ", ".join(["%s"] * len(keys))
     sql = (
@@ -209,9 +211,9 @@ def _for_mysql(
 
 
 _STATEMENTS: dict[
-    str, Callable[[dict[str, str], str, list[Any], list[int]], _Statement]
+    Fill, Callable[[dict[str, str], str, list[Any], list[int]], _Statement]
 ] = {
-    "postgresql": _for_postgresql,
-    "sqlite": _for_sqlite,
-    "mysql": _for_mysql,
+    Fill.ARRAYS: _with_arrays,
+    Fill.JSON: _with_json,
+    Fill.CASE: _with_case,
 }

@@ -14,6 +14,7 @@ from django.db.migrations.exceptions import BadMigrationError, NodeNotFoundError
 from django.db.migrations.operations import AddField
 
 from django_uidgen import conf
+from django_uidgen.dialects import dialect_of
 from django_uidgen.fields import UidAutoField, UidField
 from django_uidgen.lookups import target_of
 
@@ -97,8 +98,8 @@ def _check_columns_of(
     alias: str, app_configs: Sequence[AppConfig] | None
 ) -> Iterator[checks.CheckMessage]:
     connection = connections[alias]
-    if connection.vendor == "sqlite":
-        return  # its integers have 64 bits, whatever the type of the column
+    if dialect_of(connection).wide_integers:
+        return
     inspect = connection.introspection
     with connection.cursor() as cursor:
         tables = set(inspect.table_names(cursor))
@@ -208,5 +209,5 @@ def _has_rows(connection: BaseDatabaseWrapper, table: str) -> bool:
         if table not in connection.introspection.table_names(cursor):
             return False
         name = connection.ops.quote_name(table)
-        cursor.execute(f"SELECT 1 FROM {name} LIMIT 2")  # noqa: S608 - quoted
+        cursor.execute(dialect_of(connection).two_rows.format(table=name))
         return len(cursor.fetchall()) > 1

@@ -15,18 +15,12 @@ from django.db import connections
 
 from django_uidgen import node_info
 from django_uidgen.core.exceptions import ClockSkewTooLarge
+from django_uidgen.dialects import dialect_of
 
 logger = logging.getLogger("django_uidgen")
 
 #: A difference of this many seconds or more is logged as a warning.
 WARNING_FROM = 1.0
-
-#: By Django's name of the vendor, a query for microseconds since 1970. It returns the
-#: present time, not that of the start of a transaction, whatever the time zone.
-_QUESTIONS = {
-    "postgresql": "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint",
-    "mysql": "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
-}
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -51,9 +45,12 @@ class ClockSkew(NamedTuple):
 
 
 def measure(database: str) -> ClockSkew | None:
-    """Return the readings of both clocks, or None if there is only one (SQLite)."""
+    """Return the readings of both clocks.
+
+    Return None if there is only one (SQLite), or the server's cannot be read.
+    """
     connection = connections[database]
-    question = _QUESTIONS.get(connection.vendor)
+    question = dialect_of(connection).clock_question
     if question is None:
         return None
     with connection.cursor() as cursor:

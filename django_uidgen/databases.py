@@ -13,18 +13,21 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from django.db import OperationalError, connections
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from django_uidgen.core import fork
 from django_uidgen.core.background_work import BackgroundWork
 from django_uidgen.core.process import threads_run
+from django_uidgen.dialects import dialect_of
+from django_uidgen.transaction_settings import TransactionSettings, replicated
 
 T = TypeVar("T")
 
@@ -32,9 +35,17 @@ T = TypeVar("T")
 #: that hangs must not stop everything else.
 _GATE_TIMEOUT = 2.0
 
-#: The codes of PostgreSQL (SQLSTATE) and MySQL for a transaction that a conflict with
-#: another rolled back: a serialization failure, or a deadlock.
-_CONFLICTS = ("40001", "40P01", 1020, 1213)
+#: The longest wait of a thread for an answer, in seconds. Its caller does not wait, so
+#: it may outlast a lock; but a thread for a server that never answers must end.
+_LIMIT_IN_THREAD = 60.0
+
+#: The longest wait for a row that another process has locked, in seconds. It may have
+#: been stopped in the midst of its transaction, and another row does as well.
+_LOCK_WAIT = 1.0
+
+#: Set on a connection of a lease: when its caller stops waiting, by
+#: ``time.monotonic()``.
+_AWAITED_UNTIL = "_django_uidgen_awaited_until"
 
 #: Set on a connection: the process that opened it. Django's connections belong to one
 #: thread, which alone writes and reads this.
@@ -102,17 +113,10 @@ def must_join(database: str) -> bool:
     """Return whether work must join the caller's transaction, which is on SQLite."""
     connection = connections[database]
     return (
-        connection.vendor == "sqlite"
+        dialect_of(connection).single_writer
         and _is_open(connection)
         and _in_transaction(connection)
     )
-
-
-def is_conflict(error: OperationalError) -> bool:
-    """Return whether a conflict rolled back a transaction that a retry may commit."""
-    cause = error.__cause__
-    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
-    return (state or next(iter(error.args), None)) in _CONFLICTS
 
 
 def roll_back(database: str) -> None:
@@ -120,8 +124,36 @@ def roll_back(database: str) -> None:
     connection = connections[database]
     if connection.connection is None:
         return  # the work had no query
-    if connection.vendor != "sqlite" or connection.connection.in_transaction:
+    if not dialect_of(connection).single_writer or connection.connection.in_transaction:
         connection.rollback()
+
+
+def lost_to_a_lock(database: str, error: Exception) -> bool:
+    """Return whether ``error`` says that a row is locked, and another may be tried.
+
+    Not once the caller has stopped waiting: then all rows may be locked.
+    """
+    connection = connections[database]
+    return (
+        dialect_of(connection).is_lock_timeout(error)
+        and getattr(connection, _AWAITED_UNTIL, 0.0) > time.monotonic()
+    )
+
+
+@contextmanager
+def locks_awaited(database: str, timeout: float) -> Iterator[None]:
+    """Wait for SQLite's locks up to ``timeout`` seconds on the caller's connection.
+
+    The project may let its own statements wait longer, so restore its limit at the end.
+    """
+    driver = connections[database].connection
+    [[before]] = driver.execute("PRAGMA busy_timeout").fetchall()
+    limit = min(before, math.ceil(timeout * 1000))
+    driver.execute(f"PRAGMA busy_timeout = {limit}")
+    try:
+        yield
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {before}")
 
 
 def run(database: str, work: Callable[[], T], *, timeout: float) -> T:
@@ -133,12 +165,13 @@ def run(database: str, work: Callable[[], T], *, timeout: float) -> T:
     """
     connection = connections[database]
     if (
-        connection.vendor == "sqlite"
+        dialect_of(connection).single_writer
         and not _on_event_loop()
         and _is_open(connection)
         and not _in_transaction(connection)
     ):
-        return work()
+        with locks_awaited(database, timeout):
+            return work()
     return _run_apart(database, work, timeout=timeout)
 
 
@@ -147,10 +180,11 @@ def _run_apart(database: str, work: Callable[[], T], *, timeout: float) -> T:
     connected = partial(_with_own_connection, database, work, timeout=timeout)
     if not threads_run():
         return connected()
-    background = BackgroundWork(connected, name="django_uidgen-lease")
+    in_thread = partial(connected, in_thread=True)
+    background = BackgroundWork(in_thread, name="django_uidgen-lease")
     try:
         background.start()
-    except RuntimeError:  # the interpreter is shutting down
+    except RuntimeError:  # the interpreter is shutting down, or has too many threads
         return connected()
     return background.result(timeout)
 
@@ -198,25 +232,58 @@ class _ForkGate(fork.ForkAware):
 _gate = _ForkGate()
 
 
-def _with_own_connection(database: str, work: Callable[[], T], *, timeout: float) -> T:
-    """Run ``work`` with a new connection, and close it."""
+def _with_own_connection(
+    database: str, work: Callable[[], T], *, timeout: float, in_thread: bool = False
+) -> T:
+    """Run ``work`` with a new connection, and close it.
+
+    Its caller waits for a connection, and for the answer to each statement, up to
+    ``timeout`` seconds. A thread waits longer for answers: nobody waits for it.
+    """
     before = connections[database]
     own = connections.create_connection(database)
     options = dict(own.settings_dict["OPTIONS"])
     # A pool would outlive this connection, and a fork would share it.
     options.pop("pool", None)
-    if own.vendor in ("postgresql", "mysql"):
-        # Without a thread, as at exit, the process would wait for ever for a server
-        # that accepts connections but does not answer.
-        options.setdefault("connect_timeout", math.ceil(timeout))
+    dialect = dialect_of(own)
+    limit = max(timeout, _LIMIT_IN_THREAD) if in_thread else timeout
+    # Without a thread, as at exit, the process would wait for ever for a server that
+    # accepts connections but does not answer, or for a lock.
+    for name in dialect.connect_limits:
+        options.setdefault(name, math.ceil(timeout))
+    for name, default in dialect.answer_limits:
+        options[name] = min(options.get(name) or default, math.ceil(limit))
+    _limit_transactions(own, limit, timeout, in_thread=in_thread)
+    setattr(own, _AWAITED_UNTIL, time.monotonic() + timeout)
     # With the project's AUTOCOMMIT = False, nothing would be committed here.
     own.settings_dict = {**own.settings_dict, "OPTIONS": options, "AUTOCOMMIT": True}
     with _gate.hold(timeout):
         connections[database] = own
         try:
-            return work()
+            if dialect.session_settings is not None:
+                with own.cursor() as cursor:
+                    cursor.execute(dialect.session_settings)
+            with replicated(own) if dialect.has_synchronous_standbys else nullcontext():
+                return work()
         finally:
             try:
                 own.close()
             finally:
                 connections[database] = before
+
+
+def _limit_transactions(
+    own: BaseDatabaseWrapper, limit: float, timeout: float, *, in_thread: bool
+) -> None:
+    """Let each transaction of ``own`` begin with its limits, in seconds."""
+    settings = dialect_of(own).transaction_settings
+    if settings is None:
+        return
+    answer = math.ceil(limit * 1000)
+    lock = math.ceil(min(_LOCK_WAIT, timeout / 4) * 1000)
+    # Outside of a transaction there is no other row to try.
+    alone = None if in_thread else settings.format(lock=answer, answer=answer)
+    wrapper = TransactionSettings(
+        settings.format(lock=lock, answer=answer), alone=alone
+    )
+    own.execute_wrappers.append(wrapper)

@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from django_uidgen.conf import get_config
 from django_uidgen.core.layout import MAX_BITS, BitLayout
+from django_uidgen.dialects import dialect_of
 from django_uidgen.moments import Span, lowest_from, span_of
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class MintedAt(Transform):
         sql, params = compiler.compile(self.lhs)
         layout = self.layout
         since_1970 = (layout.epoch - _UNIX_EPOCH) // timedelta(milliseconds=1)
-        divide = _DIVIDE.get(compiler.connection.vendor, "/")
+        divide = dialect_of(compiler.connection).integer_division
         tick = f"{sql} {divide} {1 << layout.time_shift}"
         return f"({tick}) * {layout.tick_ms} + {since_1970}", tuple(params)
 
@@ -130,9 +131,6 @@ class MintedAt(Transform):
 
 
 _UNIX_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-
-#: The operator of integer division, which is ``/`` on other databases.
-_DIVIDE = {"mysql": "DIV"}
 
 
 def generator_of(field: Field[Any, Any]) -> str | None:

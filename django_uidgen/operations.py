@@ -18,6 +18,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.operations.fields import FieldOperation
 
 from django_uidgen.backfill import BATCH_SIZE, backfill
+from django_uidgen.dialects import dialect_of
 from django_uidgen.fields import UidField
 
 if TYPE_CHECKING:
@@ -282,17 +283,18 @@ def _locked(
         yield
         return
     with transaction.atomic(connection.alias):
-        if connection.vendor == "postgresql":
+        table_lock = dialect_of(connection).table_lock
+        if table_lock is not None:
             table = connection.ops.quote_name(model._meta.db_table)
-            schema_editor.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            schema_editor.execute(table_lock.format(table=table))
         yield
 
 
 def _check_constraints(connection: BaseDatabaseWrapper) -> None:
-    """Check deferred constraints now, on PostgreSQL.
+    """Check deferred constraints now, where the database asks for it.
 
     PostgreSQL cannot alter a table with pending checks, for example of rows that an
     earlier operation of the same migration has created.
     """
-    if connection.vendor == "postgresql" and connection.in_atomic_block:
+    if dialect_of(connection).checks_before_ddl and connection.in_atomic_block:
         connection.check_constraints()

@@ -12,7 +12,11 @@ from functools import partial
 from typing import Any
 
 from django_uidgen.assigners.claim_checks import check_layout, did_not_last
-from django_uidgen.assigners.retries import system_random, until_won
+from django_uidgen.assigners.retries import (
+    system_random,
+    unless_locked,
+    until_won,
+)
 from django_uidgen.conf import GeneratorConfig, WorkerIds
 from django_uidgen.core.backdated import Blocks
 from django_uidgen.core.exceptions import WorkerIdsExhausted
@@ -69,7 +73,9 @@ class BackdatedSlots:
         if not free:
             raise self._exhausted(reserved, block)
         lease = system_random.choice(free)
-        return lease if self._insert(lease) else None
+        insert = partial(self._insert, lease)
+        inserted = unless_locked(insert, database=self._nodes.db)
+        return lease if inserted else None
 
     def columns(self, lease: BackdatedLease) -> dict[str, Any]:
         """Return columns that distinguish the row of ``lease``, for raw SQL."""

@@ -6,9 +6,9 @@ import logging
 import os
 from typing import Any
 
-from django.db import transaction
+from django.db import Error, transaction
 
-from django_uidgen import node_info
+from django_uidgen import databases, node_info
 from django_uidgen.core.exceptions import LeaseLost
 from django_uidgen.core.lease import Lease
 from django_uidgen.models import WorkerNodeQuerySet
@@ -53,13 +53,22 @@ class LeaseRow:
         """Return whether the row is in the table."""
         return self._rows.found_by_a_write()
 
-    def renew(self, until: int) -> None:
-        """Extend the lease to tick ``until``. Raise ``LeaseLost`` if it is lost."""
+    def renew(self, until: int, *, has_lapsed: bool = False) -> None:
+        """Extend the lease to tick ``until``. Raise ``LeaseLost`` if it is lost.
+
+        If it ``has_lapsed`` and another process has locked its row, it counts as lost:
+        that process may have been stopped in the midst of a takeover.
+        """
         lease = self._lease
         unchanged = self._rows.filter(reserved_until__gte=lease.reserved_until)
-        if not unchanged.renew(lease.key, until):
+        try:
             with transaction.atomic(using=self._rows.db):
-                self._renew_changed(until)
+                if not unchanged.renew(lease.key, until):
+                    self._renew_changed(until)
+        except Error as error:
+            if has_lapsed and databases.lost_to_a_lock(self._rows.db, error):
+                raise self._lost("another process has locked its row") from error
+            raise
 
     def _renew_changed(self, until: int) -> None:
         """Renew a row that has changed meanwhile, or raise ``LeaseLost``.

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from random import SystemRandom
 from typing import TypeVar
 
-from django.db import OperationalError
+from django.db import Error, connections
 
 from django_uidgen import databases
 from django_uidgen.core.exceptions import WorkerIdUnavailable
+from django_uidgen.dialects import dialect_of
 
 T = TypeVar("T")
 
@@ -43,8 +44,21 @@ def until_won(attempt: Callable[[], T | None], *, alias: str) -> T:
     )
 
 
-def after_conflicts(step: Callable[[], T]) -> T:
-    """Return the result of ``step``. Repeat it if a conflict rolled it back.
+def unless_locked(change: Callable[[], T | None], *, database: str) -> T | None:
+    """Return the result of ``change``, or None if another process has locked the row.
+
+    That process may have been stopped in the midst of its claim.
+    """
+    try:
+        return change()
+    except Error as error:
+        if not databases.lost_to_a_lock(database, error):
+            raise
+        return None
+
+
+def after_conflicts(step: Callable[[], T], *, database: str) -> T:
+    """Return the result of ``step`` on ``database``. Repeat it after a conflict.
 
     With REPEATABLE READ or SERIALIZABLE, PostgreSQL rolls back instead of reporting
     that no row was changed. Each step is one transaction, so nothing of it remains.
@@ -52,8 +66,8 @@ def after_conflicts(step: Callable[[], T]) -> T:
     for round_ in range(ROUNDS):
         try:
             return step()
-        except OperationalError as error:
-            if not databases.is_conflict(error):
+        except Error as error:
+            if not dialect_of(connections[database]).is_conflict(error):
                 raise
             pause(round_)
     return step()

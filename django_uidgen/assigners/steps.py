@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
-from django.db import DatabaseError, InterfaceError
+from django.db import Error
 
 from django_uidgen import databases
 from django_uidgen.assigners.late_work import LateWork
@@ -70,15 +70,19 @@ class StepRunner:
     def _step_and_confirm(
         self, step: Callable[[], T], confirm: Callable[[T], None] | None
     ) -> T:
-        result = after_conflicts(step)
+        repeated = partial(after_conflicts, database=self._database)
+        result = repeated(step)
         if confirm is not None:
             databases.roll_back(self._database)
-            after_conflicts(partial(confirm, result))
+            repeated(partial(confirm, result))
         return result
 
     def run_in_transaction(self, step: Callable[[], T]) -> T:
         """Return the result of ``step``, run in the caller's transaction on SQLite."""
-        with self._errors_translated():
+        with (
+            self._errors_translated(),
+            databases.locks_awaited(self._database, self._max_wait),
+        ):
             return step()
 
     def late_claim(self) -> Lease | None:
@@ -95,7 +99,7 @@ class StepRunner:
                 f"Generator {self._alias!r} waited for database {self._database!r}: "
                 f"{error}"
             ) from error
-        except (DatabaseError, InterfaceError) as error:
+        except Error as error:
             raise WorkerIdUnavailable(
                 f"Generator {self._alias!r} received no worker id from database "
                 f"{self._database!r}: {str(error).strip()} - Is the database up and "

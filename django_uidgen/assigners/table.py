@@ -21,12 +21,13 @@ from django_uidgen.assigners.claim_checks import (
 )
 from django_uidgen.assigners.lease_row import LeaseRow
 from django_uidgen.assigners.provisional import ProvisionalClaim
-from django_uidgen.assigners.retries import until_won
+from django_uidgen.assigners.retries import unless_locked, until_won
 from django_uidgen.assigners.steps import StepRunner
 from django_uidgen.conf import GeneratorConfig
 from django_uidgen.core.assigner import WorkerIdAssigner
 from django_uidgen.core.exceptions import LeaseLost, WorkerIdUnavailable
 from django_uidgen.core.lease import BackdatedLease, Lease
+from django_uidgen.dialects import dialect_of
 from django_uidgen.models import WorkerNode, WorkerNodeQuerySet
 
 
@@ -75,26 +76,34 @@ class TableAssigner(WorkerIdAssigner):
         return WorkerNode.objects.using(self.database)
 
     def start_term(self, worker_id: int, start: int, until: int) -> WorkerNode | None:
-        """Insert the first lease of ``worker_id``, or return None if it exists.
+        """Insert the first lease of ``worker_id``.
 
-        The lease covers the ticks from ``start`` to before ``until``.
+        The lease covers the ticks from ``start`` to before ``until``. Return None if it
+        exists, or another process is inserting it.
         """
-        return self.nodes.start_term(
+        insert = partial(
+            self.nodes.start_term,
             worker_id=worker_id,
             reserved_from=start,
             reserved_until=until,
             **self.lease_values(),
         )
+        return unless_locked(insert, database=self.database)
 
     def take_over(self, node: WorkerNode, start: int) -> WorkerNode | None:
-        """Seal ``node`` and insert its successor, or return None if it has changed."""
-        return self.nodes.take_over(
+        """Seal ``node`` and insert its successor.
+
+        Return None if it has changed, or another process is changing it.
+        """
+        change = partial(
+            self.nodes.take_over,
             node,
             start=start,
             lease=self.lease_ticks,
             end=self.end,
             **self.lease_values(),
         )
+        return unless_locked(change, database=self.database)
 
     def lease_values(self) -> dict[str, Any]:
         """Return the columns of a new row that do not depend on the worker id."""
@@ -109,7 +118,7 @@ class TableAssigner(WorkerIdAssigner):
     @property
     def single_writer(self) -> bool:  # type: ignore[override]
         """Whether the database allows one writer at a time: SQLite."""
-        return connections[self.database].vendor == "sqlite"
+        return dialect_of(connections[self.database]).single_writer
 
     def must_be_provisional(self) -> bool:
         """Return whether a claim by this thread must join the thread's transaction."""
@@ -203,7 +212,7 @@ class TableAssigner(WorkerIdAssigner):
                 f"{self.alias!r} is in another database than the one that is now "
                 f"behind {self.database!r}."
             )
-        self._row_of(lease).renew(until)
+        self._row_of(lease).renew(until, has_lapsed=now >= lease.reserved_until)
         return Lease(
             worker_id=lease.worker_id,
             reserved_from=lease.reserved_from,

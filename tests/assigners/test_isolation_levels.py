@@ -9,9 +9,10 @@ from itertools import chain, pairwise
 import pytest
 from django.db import OperationalError, connection, connections, transaction
 
-from django_uidgen import conf, databases, generators, registry
+from django_uidgen import conf, generators, registry
 from django_uidgen.assigners import retries
 from django_uidgen.core.exceptions import WorkerIdUnavailable
+from django_uidgen.dialects import dialect_of
 from django_uidgen.models import WorkerNode
 from tests.support.connections import in_another_connection, in_threads
 from tests.support.leases import add_lease
@@ -120,7 +121,7 @@ def test_claim_that_loses_a_deadlock_is_tried_again(settings, monkeypatch):
         try:
             node = attempt(start)
         except OperationalError as error:
-            outcomes.append(databases.is_conflict(error))
+            outcomes.append(dialect_of(connection).is_conflict(error))
             raise
         outcomes.append(node is not None)
         return node

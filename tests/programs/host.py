@@ -175,6 +175,25 @@ class Commands:
             refusal = type(error).__name__
         return [[before, time.time_ns(), joined(minted)], refusal]
 
+    def mint_until_stopped_in_a_claim(self, alias, statement):
+        """Mint, and suspend this process after ``statement`` of its claim.
+
+        That is a word: the claim is in a transaction then, which is not committed.
+        """
+        from django.db.backends.signals import connection_created
+
+        def suspend(execute, sql, params, many, context):
+            result = execute(sql, params, many, context)
+            if sql.startswith(statement) and context["connection"].in_atomic_block:
+                os.kill(os.getpid(), signal.SIGSTOP)
+            return result
+
+        def watch(*, connection, **kwargs):
+            connection.execute_wrappers.append(suspend)
+
+        connection_created.connect(watch)
+        return self.mint(alias, 1, 1, 1)
+
     @staticmethod
     def _let_lapse(generator):
         """Use a lease, and wait for its end."""

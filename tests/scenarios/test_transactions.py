@@ -7,6 +7,7 @@ import os
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 
 import pytest
@@ -23,6 +24,7 @@ from django_uidgen.core.exceptions import (
 )
 from django_uidgen.models import WorkerNode
 from tests.support.connections import in_another_connection
+from tests.support.locks import locked_worker_table
 from tests.testapp.models import Event, Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -385,6 +387,55 @@ def test_claim_in_a_transaction_that_has_not_written_yet():
     thread.join()
     assert [order.pk for order in Order.objects.all()] == minted
     assert WorkerNode.objects.for_uid(minted[0]).exists()
+
+
+def busy_timeout():
+    """Return how long this connection waits for locks, in milliseconds."""
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout")
+        return cursor.fetchone()[0]
+
+
+@SQLITE_ONLY
+@pytest.mark.parametrize("block", [nullcontext, transaction.atomic])
+@pytest.mark.parametrize(
+    ("max_wait", "limit"), [(0.3, 300), (3600, 60_000)], ids=["shorter", "longer"]
+)
+def test_callers_timeout_is_longer_than_max_wait(settings, block, max_wait, limit):
+    """The claim waits for no longer than MAX_WAIT, the caller's own statements do."""
+    options = {"MAX_WAIT": max_wait}
+    settings.UIDGEN = {"default": {"TEST": False, "OPTIONS": options}}
+    connection.ensure_connection()
+    assert busy_timeout() == 60_000
+    limits = []
+
+    def watch(execute, sql, *args):
+        if "workernode" in sql:
+            [[milliseconds]] = connection.connection.execute("PRAGMA busy_timeout")
+            limits.append(milliseconds)
+        return execute(sql, *args)
+
+    with connection.execute_wrapper(watch), block():
+        uid()
+        assert busy_timeout() == 60_000
+    assert set(limits) == {limit}
+
+
+@SQLITE_ONLY
+@pytest.mark.parametrize("block", [nullcontext, transaction.atomic])
+def test_callers_are_told_of_a_lock(settings, block):
+    """After MAX_WAIT, while the lock is held on. The caller's timeout is restored."""
+    settings.UIDGEN = {"default": {"TEST": False, "OPTIONS": {"MAX_WAIT": 0.3}}}
+    connection.ensure_connection()
+    with locked_worker_table() as go_on:
+        with (
+            pytest.raises(WorkerIdUnavailable, match="database is locked"),
+            block(),
+        ):
+            uid()
+        assert not go_on.is_set()
+        assert busy_timeout() == 60_000
+    assert uid()
 
 
 # Event loops.

