@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tools.ports import free_port
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -40,13 +42,6 @@ def program() -> str | None:
     """Return the path of PgBouncer, or None where it is not installed."""
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), _SBIN])
     return shutil.which("pgbouncer", path=path)
-
-
-def free_port() -> int:
-    """Return a port of the loopback interface on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class PgBouncer:
