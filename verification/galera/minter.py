@@ -14,15 +14,21 @@ import random
 import select
 import sys
 import time
-import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import django
 from django.db import OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 
 from verification.galera.settings import LEASE, WORKER_IDS
 from verification.soak.run_log import RunLog, joined
+
+#: The code of MariaDB for a transaction that conflicts with another, on any node.
+CONFLICT = 1213
 
 #: The pause of a refused caller, in seconds.
 REFUSED_PAUSE = 0.1
@@ -59,20 +65,35 @@ class LogOfLibrary(logging.Handler):
 
 
 def watch_conflicts(events: Events) -> None:
-    """Note each conflict that a step is repeated for, and whether it was at COMMIT."""
-    from django_uidgen import databases
+    """Note each conflict for which the database rolls a step back."""
+    # The types of Django leave out what only its back ends call.
+    wrapper: Any = BaseDatabaseWrapper
+    commit = wrapper._commit
 
-    known = databases.is_conflict
+    def watched_commit(connection: BaseDatabaseWrapper) -> None:
+        with noted_conflicts(events, "conflict at COMMIT"):
+            commit(connection)
 
-    def is_conflict(error: OperationalError) -> bool:
-        found = known(error)
-        if found:
-            frames = traceback.extract_tb(error.__traceback__)
-            at_commit = any(frame.name == "_commit" for frame in frames)
-            events.note(f"conflict {'at COMMIT' if at_commit else 'before COMMIT'}")
-        return found
+    def watched_statement(execute: Any, *args: Any) -> Any:
+        with noted_conflicts(events, "conflict before COMMIT"):
+            return execute(*args)
 
-    databases.is_conflict = is_conflict
+    def watch(*, connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
+        connection.execute_wrappers.append(watched_statement)
+
+    wrapper._commit = watched_commit
+    connection_created.connect(watch, weak=False)
+
+
+@contextmanager
+def noted_conflicts(events: Events, what: str) -> Iterator[None]:
+    """Note a conflict in the block."""
+    try:
+        yield
+    except OperationalError as error:
+        if error.args[:1] == (CONFLICT,):
+            events.note(what)
+        raise
 
 
 def mint(folder: Path, events: Events) -> None:
