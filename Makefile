@@ -42,7 +42,7 @@ soak: $(VENV)/.installed-test  ## mint for MINUTES amid kills, forks, clock step
 
 galera: MINUTES = 2
 galera: $(VENV)/.installed-test $(VENV)/.installed-mariadb  ## lease from three nodes of a Galera cluster while nodes and processes are killed; needs Debian's mariadb-server and galera-4
-	$(BIN)/python -m verification.galera --minutes $(MINUTES)
+	$(BIN)/python -m verification.galera --minutes $(MINUTES) $(ARGS)
 
 servers: $(VENV)/.installed-test $(VENV)/.installed-servers  ## test under the programs that serve projects: gunicorn, uWSGI, Celery ...
 	$(BIN)/python -m tools.run_tests $(or $(DB),postgres) -- --servers tests/servers $(ARGS)

@@ -49,12 +49,18 @@ LEASES = (
 
 
 class Scenario:
-    """A cluster, and the processes that mint on it."""
+    """A cluster, and the processes that mint on it.
 
-    def __init__(self, cluster: galera.Cluster, folder: Path, processes: int) -> None:
+    ``balanced``: whether all of them use the balancer, or some use one node each.
+    """
+
+    def __init__(
+        self, cluster: galera.Cluster, folder: Path, processes: int, *, balanced: bool
+    ) -> None:
         self._cluster = cluster
         self._folder = folder
         self._count = processes
+        self._balanced = balanced
         self._absent: set[galera.Node] = set()
         self.balancer = Balancer(self._ports_up)
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -72,7 +78,9 @@ class Scenario:
 
     def launch(self, count: int) -> None:
         """Start processes, and let them claim at once."""
-        ports = [*(node.port for node in self._cluster.nodes), self.balancer.port]
+        ports = [self.balancer.port]
+        if not self._balanced:
+            ports += [node.port for node in self._cluster.nodes]
         started = []
         for _ in range(count):
             port = ports[self._launched % len(ports)]
@@ -243,6 +251,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m verification.galera")
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--processes", type=int, default=16)
+    parser.add_argument("--balanced", action="store_true", help="by a balancer alone")
     arguments = parser.parse_args()
     if not galera.is_installed():
         parser.exit(2, "Galera is missing (Debian: mariadb-server galera-4 rsync)\n")
@@ -256,7 +265,8 @@ def main() -> int:
         cluster = stack.enter_context(galera.running())
         print(f"Three nodes are up after {time.monotonic() - began:.0f} s.", flush=True)
         prepare(cluster, folder)
-        scenario = Scenario(cluster, folder, arguments.processes)
+        count, balanced = arguments.processes, arguments.balanced
+        scenario = Scenario(cluster, folder, count, balanced=balanced)
         stack.callback(scenario.stop)
         scenario.run(60 * arguments.minutes)
         figures = scenario.counts
