@@ -29,6 +29,7 @@ class DjangoUidgenConfig(AppConfig):
     def ready(self) -> None:
         """Register checks, hooks and path converters. Make no query."""
         register(checks.check_settings)
+        register(checks.check_routers)
         register(checks.check_columns, Tags.database)
         register(checks.check_added_columns, Tags.database)
         converters.register()

@@ -78,6 +78,55 @@ def _check_end_of_life(config: conf.GeneratorConfig) -> list[checks.CheckMessage
     ]
 
 
+def check_routers(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """Warn of routers that send the worker table elsewhere than ``DATABASE``.
+
+    Not errors: the table may be made there in another way than by ``migrate``.
+    """
+    # Imported here: the app imports this module before models can be.
+    from django_uidgen.assigners.table import TableAssigner
+
+    return [
+        message
+        for config in conf.valid_configs()
+        if issubclass(config.assigner, TableAssigner)
+        and config.assigner_options.worker_table
+        for message in _check_routers_of(config)
+    ]
+
+
+def _check_routers_of(config: conf.GeneratorConfig) -> Iterator[checks.CheckMessage]:
+    leases = f"Generator {config.alias!r} leases worker ids in {config.database!r}"
+    model = apps.get_model("django_uidgen", "WorkerNode")
+    # Where no router has an opinion, Django stays with the database of the instance.
+    node = model()
+    node._state.db = config.database
+    written_to = router.db_for_write(model, instance=node)
+    if written_to != config.database:
+        yield checks.Warning(
+            f"{leases}, but a router sends writes of WorkerNode to {written_to!r}.",
+            hint=(
+                f"Let db_for_write() return {config.database!r} for WorkerNode, or set "
+                f"DATABASE of the generator. Leases always follow DATABASE; code that "
+                f"uses WorkerNode.objects follows the router."
+            ),
+            id="django_uidgen.W004",
+        )
+    if not router.allow_migrate_model(config.database, model):
+        yield checks.Warning(
+            f"{leases}, but a router keeps 'migrate' from making the worker table "
+            f"there.",
+            hint=(
+                f"Let allow_migrate() return True for the app 'django_uidgen' in "
+                f"{config.database!r}, or set DATABASE of the generator. Silence this "
+                f"check if another project makes the table."
+            ),
+            id="django_uidgen.W005",
+        )
+
+
 def check_columns(
     app_configs: Sequence[AppConfig] | None,
     databases: Sequence[str] | None = None,
