@@ -15,7 +15,7 @@ from django_uidgen import conf
 from django_uidgen.core.clock import SystemClock
 from django_uidgen.core.exceptions import UidError
 from django_uidgen.models import WorkerNode
-from tests.scenarios.outages import proxy as proxies
+from tools import proxy as proxies
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -1,0 +1,198 @@
+"""A primary and an asynchronous standby, one address for both, and failovers.
+
+A failover here loses commits for certain: the standby receives nothing more for a
+while, and then the primary is killed and the standby promoted. A new standby takes the
+place of the one that was killed, so failovers can follow each other.
+
+``Replication`` says what happens in which order, and the nodes how. Those of PostgreSQL
+are here, those of MariaDB in ``tools.mariadb``. Linux only.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from tools import proxy
+from tools.postgres import CRASH_SAFE, Server, find_binaries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+#: Seconds that a server has for what must come. Far more than it takes.
+PATIENCE = 60.0
+
+
+class ReplicationError(RuntimeError):
+    """A server did not do what it was asked for."""
+
+
+class Node(Protocol):
+    """A server that is a primary, or the standby of one."""
+
+    #: Where it listens: a host and a port, or the path of a Unix socket.
+    address: tuple[str, int] | str
+
+    def query(self, statement: str) -> str:
+        """Run a statement; return the one value of its result, or an empty string."""
+
+    def receives(self) -> bool:
+        """Tell whether this standby receives what its primary commits."""
+
+    def stop_receiving(self) -> None:
+        """Let this standby receive nothing more."""
+
+    def promote(self) -> None:
+        """Make this standby a primary, and wait until it takes writes."""
+
+    def kill(self) -> None:
+        """End all its processes at once."""
+
+
+class Nodes(Protocol):
+    """Makes servers of one kind."""
+
+    #: The database in Django's settings, but for its address.
+    database: dict[str, Any]
+
+    def start(self, name: str, primary: Any) -> Node:
+        """Start a primary, or a standby of ``primary``, with no data of its own.
+
+        A server with the name of one that was killed takes its place.
+        """
+
+
+class Replication:
+    """Two servers, and a proxy that leads to the one that takes writes."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+        self._names = ["one", "two"]
+        self.primary: Node = nodes.start(self._names[0], None)
+        self.standby: Node | None = None
+        self.proxy = proxy.Proxy(self.primary.address)
+        self.proxy.start()
+
+    @property
+    def database(self) -> dict[str, Any]:
+        """The database in Django's settings, by way of the proxy."""
+        address = {"HOST": "127.0.0.1", "PORT": str(self.proxy.port)}
+        return self._nodes.database | address
+
+    def add_standby(self) -> None:
+        """Start a standby, and wait until it receives what the primary commits."""
+        self.standby = self._nodes.start(self._names[1], self.primary)
+        wait_until(self.standby.receives, "the standby receives")
+
+    def lose_what_follows(self) -> None:
+        """From here on the standby lacks what the primary commits."""
+        assert self.standby is not None
+        self.standby.stop_receiving()
+
+    def fail_over(self) -> None:
+        """Kill the primary, with all its connections, and promote the standby."""
+        assert self.standby is not None
+        self.primary.kill()
+        self.standby.promote()
+        self.primary, self.standby = self.standby, None
+        self._names.reverse()
+        self.proxy.lead_to(self.primary.address)
+
+    def end(self) -> None:
+        """End both servers, and the proxy."""
+        self.proxy.end()
+        for node in (self.primary, self.standby):
+            if node is not None:
+                node.kill()
+
+
+@contextmanager
+def running(nodes: Nodes) -> Iterator[Replication]:
+    """Run a primary without a standby yet; end all with the block."""
+    replication = Replication(nodes)
+    try:
+        yield replication
+    finally:
+        replication.end()
+
+
+def wait_until(condition: Any, what: str) -> None:
+    """Wait until ``condition()`` is true; raise ReplicationError if that takes long."""
+    give_up = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > give_up:
+            raise ReplicationError(f"Waited {PATIENCE:g} s in vain until {what}.")
+        time.sleep(0.02)
+
+
+class PostgresNode(Server):
+    """A PostgreSQL server. It listens on a Unix socket in its folder."""
+
+    _OPTIONS = [*CRASH_SAFE, "wal_level=replica", "hot_standby=on"]
+
+    def __init__(self, folder: Path, binaries: Path, primary: Self | None) -> None:
+        self._primary = primary
+        folder.mkdir()
+        super().__init__(folder, self._OPTIONS, binaries=binaries)
+        self.address: tuple[str, int] | str = str(folder / ".s.PGSQL.5432")
+
+    def _make_cluster(self) -> None:
+        if self._primary is None:
+            super()._make_cluster()
+            return
+        source = f"--dbname=host={self._primary.folder} user=postgres"
+        # It writes the standby's settings too.
+        how = ["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
+        self.call("pg_basebackup", source, f"--pgdata={self.folder}/data", *how)
+
+    def query(self, statement: str) -> str:
+        """Run a statement; return the one value of its result, or an empty string."""
+        where = [f"--dbname=host={self.folder} user=postgres"]
+        how = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"]
+        return self.call("psql", *where, *how, f"--command={statement}").strip()
+
+    def receives(self) -> bool:
+        """Tell whether this standby receives what its primary commits."""
+        receivers = "SELECT count(*) FROM pg_stat_wal_receiver WHERE status="
+        return self.query(f"{receivers}'streaming'") == "1"
+
+    def stop_receiving(self) -> None:
+        """Let this standby receive nothing more.
+
+        That its replay is paused would not do: a promotion replays what was received.
+        """
+        self.query("ALTER SYSTEM SET primary_conninfo = ''")
+        self.query("SELECT pg_reload_conf()")
+        left = "SELECT count(*) FROM pg_stat_wal_receiver"
+        wait_until(lambda: self.query(left) == "0", "the standby receives nothing")
+
+    def promote(self) -> None:
+        """Make this standby a primary, and wait until it takes writes."""
+        if self.query(f"SELECT pg_promote(true, {PATIENCE:.0f})") != "t":
+            raise ReplicationError("The standby was not promoted.")
+
+
+class PostgresNodes:
+    """Makes PostgreSQL servers in a folder, which they may reach."""
+
+    database: dict[str, Any] = {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "postgres",
+        "USER": "postgres",
+        "OPTIONS": {"connect_timeout": 3},
+    }
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._binaries = find_binaries(folder)
+
+    def start(self, name: str, primary: PostgresNode | None) -> Node:
+        """Start a primary, or a standby of ``primary``."""
+        folder = self._folder / name
+        shutil.rmtree(folder, ignore_errors=True)
+        node = PostgresNode(folder, self._binaries, primary)
+        node.start()
+        return node
