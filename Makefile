@@ -23,7 +23,7 @@ MARIADB_EXTRA = $(if $(UIDGEN_TEST_MARIADB_URL),mariadb)
 # The suite starts hundreds of processes: none is to compile what others have.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo run test large soak servers edges bench speed coverage formal lint format types docs check matrix wheel clean
+.PHONY: help demo run test large soak failover servers edges bench speed coverage formal lint format types docs check matrix wheel clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
@@ -39,6 +39,9 @@ test: $(VENV)/.installed-test $(MARIADB_EXTRA:%=$(VENV)/.installed-%)  ## run th
 
 soak: $(VENV)/.installed-test  ## mint for MINUTES amid kills, forks, clock steps and outages, then look for duplicates
 	$(BIN)/python -m verification.soak --minutes $(MINUTES) --processes $(PROCESSES) --hosts $(HOSTS)
+
+failover: $(VENV)/.installed-test $(MARIADB_EXTRA:%=$(VENV)/.installed-%)  ## mint while databases fail over and lose commits, with and without the quarantine
+	$(BIN)/python -m verification.failover $(ARGS)
 
 servers: $(VENV)/.installed-test $(VENV)/.installed-servers  ## test under the programs that serve projects: gunicorn, uWSGI, Celery ...
 	$(BIN)/python -m tools.run_tests $(or $(DB),postgres) -- --servers tests/servers $(ARGS)
