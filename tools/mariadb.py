@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from typing import TYPE_CHECKING, Any
 
 from tools.postgres import account
-from tools.replication import PATIENCE, ReplicationError, wait_until
+from tools.replication import (
+    PATIENCE,
+    ReplicationError,
+    ended_if_it_fails,
+    free_port,
+    wait_until,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -183,11 +188,12 @@ class MariadbNodes:
         )
         port = self._ports.setdefault(name, free_port())
         node = MariadbNode(folder, port, owner)
-        node.start()
-        if primary is None:
-            node.query(f"CREATE DATABASE {self.database['NAME']}")
-        else:
-            node.follow(primary, self.database["NAME"])
+        with ended_if_it_fails(node):
+            node.start()
+            if primary is None:
+                node.query(f"CREATE DATABASE {self.database['NAME']}")
+            else:
+                node.follow(primary, self.database["NAME"])
         return node
 
 
@@ -196,10 +202,3 @@ def printed(done: subprocess.CompletedProcess[str]) -> str:
     if done.returncode != 0:
         raise ReplicationError(f"{done.args} failed:\n{done.stdout}{done.stderr}")
     return done.stdout.strip()
-
-
-def free_port() -> int:
-    """Return a port of this machine that nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port

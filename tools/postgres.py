@@ -154,15 +154,9 @@ class Server:
     def kill(self) -> None:
         """End all its processes at once, as the failure of a machine does (Linux)."""
         process, self.process = self.process, None
-        if process is None:
-            return
-        # It starts no more of them from here on.
-        process.send_signal(signal.SIGSTOP)
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        for pid in [process.pid, *map(int, children.read_text().split())]:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        process.wait()
+        if process is not None:
+            kill_with_children(process.pid)
+            process.wait()
 
 
 @contextmanager
@@ -178,6 +172,16 @@ def temporary_postgres() -> Iterator[str]:
             server.stop()
     finally:
         shutil.rmtree(folder)
+
+
+def kill_with_children(pid: int) -> None:
+    """Kill a process and its children, which may have left its group (Linux)."""
+    # It starts no more of them from here on.
+    os.kill(pid, signal.SIGSTOP)
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    for each in [pid, *map(int, children)]:
+        with suppress(ProcessLookupError):
+            os.kill(each, signal.SIGKILL)
 
 
 def account(folder: Path) -> dict[str, Any]:

@@ -5,18 +5,19 @@ while, and then the primary is killed and the standby promoted. A new standby ta
 place of the one that was killed, so failovers can follow each other.
 
 ``Replication`` says what happens in which order, and the nodes how. Those of PostgreSQL
-are here, those of MariaDB in ``tools.mariadb``. Linux only.
+are here, those of MariaDB in ``tools.mariadb``; ``tools.patroni`` has a cluster that
+promotes its standby by itself. Linux only.
 """
 
 from __future__ import annotations
 
 import shutil
+import socket
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from tools import proxy
-from tools.postgres import CRASH_SAFE, Server, find_binaries
+from tools import postgres, proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,14 +31,49 @@ class ReplicationError(RuntimeError):
     """A server did not do what it was asked for."""
 
 
-class Node(Protocol):
-    """A server that is a primary, or the standby of one."""
-
-    #: Where it listens: a host and a port, or the path of a Unix socket.
-    address: tuple[str, int] | str
+class Server(Protocol):
+    """What can be asked of a server."""
 
     def query(self, statement: str) -> str:
         """Run a statement; return the one value of its result, or an empty string."""
+
+
+class Cluster(Protocol):
+    """A primary and a standby, and what clients know of them."""
+
+    @property
+    def primary(self) -> Server:
+        """The server that takes writes."""
+
+    @property
+    def standby(self) -> Server:
+        """The other one."""
+
+    @property
+    def database(self) -> dict[str, Any]:
+        """The database in Django's settings, whichever server takes writes."""
+
+    def start(self) -> None:
+        """Start a primary, without a standby yet."""
+
+    def add_standby(self) -> None:
+        """Start a standby, and wait until it receives what the primary commits."""
+
+    def lose_what_follows(self) -> None:
+        """From here on the standby lacks what the primary commits."""
+
+    def fail_over(self) -> None:
+        """Kill the primary, with all its connections, and have the standby promoted."""
+
+    def end(self) -> None:
+        """End all that was started."""
+
+
+class Node(Server, Protocol):
+    """A server that is a primary, or the standby of one, as it is told."""
+
+    #: Where it listens: a host and a port, or the path of a Unix socket.
+    address: tuple[str, int] | str
 
     def receives(self) -> bool:
         """Tell whether this standby receives what its primary commits."""
@@ -66,57 +102,72 @@ class Nodes(Protocol):
 
 
 class Replication:
-    """Two servers, and a proxy that leads to the one that takes writes."""
+    """A cluster whose standby is promoted by command. Clients reach it by a proxy."""
 
     def __init__(self, nodes: Nodes) -> None:
         self._nodes = nodes
         self._names = ["one", "two"]
-        self.primary: Node = nodes.start(self._names[0], None)
-        self.standby: Node | None = None
-        self.proxy = proxy.Proxy(self.primary.address)
-        self.proxy.start()
+        self._primary: Node | None = None
+        self._standby: Node | None = None
+        self._proxy = proxy.Proxy(("127.0.0.1", 0))
+
+    @property
+    def primary(self) -> Node:
+        """The server that takes writes."""
+        assert self._primary is not None
+        return self._primary
+
+    @property
+    def standby(self) -> Node:
+        """The other one."""
+        assert self._standby is not None
+        return self._standby
 
     @property
     def database(self) -> dict[str, Any]:
         """The database in Django's settings, by way of the proxy."""
-        address = {"HOST": "127.0.0.1", "PORT": str(self.proxy.port)}
+        address = {"HOST": "127.0.0.1", "PORT": str(self._proxy.port)}
         return self._nodes.database | address
+
+    def start(self) -> None:
+        """Start a primary, without a standby yet."""
+        self._primary = self._nodes.start(self._names[0], None)
+        self._proxy.lead_to(self._primary.address)
+        self._proxy.start()
 
     def add_standby(self) -> None:
         """Start a standby, and wait until it receives what the primary commits."""
-        self.standby = self._nodes.start(self._names[1], self.primary)
-        wait_until(self.standby.receives, "the standby receives")
+        self._standby = self._nodes.start(self._names[1], self.primary)
+        wait_until(self._standby.receives, "the standby receives")
 
     def lose_what_follows(self) -> None:
         """From here on the standby lacks what the primary commits."""
-        assert self.standby is not None
         self.standby.stop_receiving()
 
     def fail_over(self) -> None:
         """Kill the primary, with all its connections, and promote the standby."""
-        assert self.standby is not None
         self.primary.kill()
         self.standby.promote()
-        self.primary, self.standby = self.standby, None
+        self._primary, self._standby = self._standby, None
         self._names.reverse()
-        self.proxy.lead_to(self.primary.address)
+        self._proxy.lead_to(self.primary.address)
 
     def end(self) -> None:
         """End both servers, and the proxy."""
-        self.proxy.end()
-        for node in (self.primary, self.standby):
+        self._proxy.end()
+        for node in (self._primary, self._standby):
             if node is not None:
                 node.kill()
 
 
 @contextmanager
-def running(nodes: Nodes) -> Iterator[Replication]:
+def running(cluster: Cluster) -> Iterator[None]:
     """Run a primary without a standby yet; end all with the block."""
-    replication = Replication(nodes)
     try:
-        yield replication
+        cluster.start()
+        yield
     finally:
-        replication.end()
+        cluster.end()
 
 
 def wait_until(condition: Any, what: str) -> None:
@@ -128,10 +179,27 @@ def wait_until(condition: Any, what: str) -> None:
         time.sleep(0.02)
 
 
-class PostgresNode(Server):
+@contextmanager
+def ended_if_it_fails(node: Node) -> Iterator[None]:
+    """End a server if the block fails."""
+    try:
+        yield
+    except BaseException:
+        node.kill()
+        raise
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+class PostgresNode(postgres.Server):
     """A PostgreSQL server. It listens on a Unix socket in its folder."""
 
-    _OPTIONS = [*CRASH_SAFE, "wal_level=replica", "hot_standby=on"]
+    _OPTIONS = [*postgres.CRASH_SAFE, "wal_level=replica", "hot_standby=on"]
 
     def __init__(self, folder: Path, binaries: Path, primary: Self | None) -> None:
         self._primary = primary
@@ -187,12 +255,13 @@ class PostgresNodes:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._binaries = find_binaries(folder)
+        self._binaries = postgres.find_binaries(folder)
 
     def start(self, name: str, primary: PostgresNode | None) -> Node:
         """Start a primary, or a standby of ``primary``."""
         folder = self._folder / name
         shutil.rmtree(folder, ignore_errors=True)
         node = PostgresNode(folder, self._binaries, primary)
-        node.start()
+        with ended_if_it_fails(node):
+            node.start()
         return node

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from django_uidgen.conf_validation import validated
 from django_uidgen.generator_config import InvalidSetting
-from tools import mariadb, replication
+from tools import mariadb, patroni, replication
 from tools.postgres import stop_cleanly_on_sigterm
+from tools.replication import Replication
 from verification.failover import ALIAS, SETTINGS
 from verification.failover.outcome import Outcome, gather
 
@@ -30,19 +31,22 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 
-#: The kinds of servers.
-SERVERS: dict[str, Callable[[Path], replication.Nodes]] = {
-    "postgres": replication.PostgresNodes,
-    "mariadb": mariadb.MariadbNodes,
+#: The kinds of clusters.
+CLUSTERS: dict[str, Callable[[Path], replication.Cluster]] = {
+    "postgres": lambda folder: Replication(replication.PostgresNodes(folder)),
+    "mariadb": lambda folder: Replication(mariadb.MariadbNodes(folder)),
+    "patroni": patroni.PatroniCluster,
 }
 
-#: Few worker ids, so that what was forgotten is soon leased again.
-WORKER_IDS = [0, 11]
-FAILOVER_WORKER_IDS = [12, 59]
+#: Enough worker ids for eight processes, and for those that crashed during one lease;
+#: and a reserve that takes what is claimed during a quarantine.
+WORKER_IDS, FAILOVER_WORKER_IDS = [0, 11], [12, 63]
 
-#: Short leases. A quarantine lasts LEASE + MAX_LEAD + 3 * MAX_CLOCK_SKEW: 8 s.
-OPTIONS = {"LEASE": 6.0, "MAX_LEAD": 0.5, "MAX_CLOCK_SKEW": 0.5, "MAX_WAIT": 2.0}
-QUARANTINE = 8.0
+#: The lengths of leases, in seconds: short, but longer than a failover takes.
+LEASES = {"postgres": 6.0, "mariadb": 6.0, "patroni": 20.0}
+
+#: The other options. The clock is that of one machine.
+MAX_LEAD, MAX_CLOCK_SKEW, MAX_WAIT = 0.5, 0.5, 2.0
 
 #: So many rows of the worker table are lost at each failover, at the least.
 LOST_ROWS = 12
@@ -51,19 +55,28 @@ LOST_ROWS = 12
 PATIENCE = 90.0
 
 
-def uidgen(*, quarantine: bool) -> dict[str, Any]:
-    """Return the setting UIDGEN, with or without the quarantine after a failover."""
-    reserve = FAILOVER_WORKER_IDS if quarantine else None
-    options: dict[str, Any] = {**OPTIONS, "FAILOVER_WORKER_IDS": reserve}
-    if not quarantine and not quarantine_is_known():
-        del options["FAILOVER_WORKER_IDS"]
+def uidgen(lease: float, *, quarantine: bool) -> dict[str, Any]:
+    """Return the setting UIDGEN, with or without the quarantine after a failover.
+
+    There are few worker ids, so that what was forgotten is soon leased again.
+    """
+    options: dict[str, Any] = {
+        "LEASE": lease,
+        "MAX_LEAD": MAX_LEAD,
+        "MAX_CLOCK_SKEW": MAX_CLOCK_SKEW,
+        "MAX_WAIT": MAX_WAIT,
+    }
+    if quarantine:
+        options["FAILOVER_WORKER_IDS"] = FAILOVER_WORKER_IDS
+    elif quarantine_is_known():
+        options["FAILOVER_WORKER_IDS"] = None
     return {ALIAS: {"WORKER_IDS": WORKER_IDS, "OPTIONS": options}}
 
 
 def quarantine_is_known() -> bool:
     """Tell whether this version of the package has a quarantine after failovers."""
     try:
-        validated(ALIAS, uidgen(quarantine=True)[ALIAS], ["default"])
+        validated(ALIAS, uidgen(6.0, quarantine=True)[ALIAS], ["default"])
     except InvalidSetting:
         return False
     return True
@@ -73,11 +86,11 @@ class Run:
     """One run on a replication, with everything that it writes in one folder."""
 
     def __init__(
-        self, replicated: replication.Replication, folder: Path, setting: dict[str, Any]
+        self, cluster: replication.Cluster, folder: Path, setting: dict[str, Any]
     ) -> None:
-        self._replication = replicated
+        self._cluster = cluster
         self._folder = folder
-        given = {"DATABASE": replicated.database, "UIDGEN": setting}
+        given = {"DATABASE": cluster.database, "UIDGEN": setting}
         self._environment = {
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "verification.failover.settings",
@@ -123,32 +136,29 @@ class Run:
 
     def fail_over(self) -> None:
         """Let the standby miss some leases, and promote it."""
-        servers = self._replication
-        servers.add_standby()
+        cluster = self._cluster
+        cluster.add_standby()
         self._wait_for_claims(LOST_ROWS)
-        servers.lose_what_follows()
-        standby = servers.standby
-        assert standby is not None
-        kept = self._rows(standby)
+        cluster.lose_what_follows()
         self._wait_for_claims(LOST_ROWS)
-        self._lost_rows += self._rows(servers.primary) - kept
-        servers.fail_over()
+        self._lost_rows += self._rows(cluster.primary) - self._rows(cluster.standby)
+        cluster.fail_over()
         self._promotions += 1
         self._wait_for_claims(LOST_ROWS)
 
     def _wait_for_claims(self, count: int) -> None:
         """Wait until so many more rows are in the worker table."""
-        primary = self._replication.primary
+        primary = self._cluster.primary
         enough = self._rows(primary) + count
         replication.wait_until(
             lambda: self._rows(primary) >= enough, "processes claim worker ids"
         )
 
-    def _rows(self, node: replication.Node) -> int:
-        database = self._replication.database["NAME"]
+    def _rows(self, server: replication.Server) -> int:
+        database = self._cluster.database["NAME"]
         schema = "public" if database == "postgres" else database
         table = f"{schema}.django_uidgen_workernode"
-        return int(node.query(f"SELECT count(*) FROM {table}"))
+        return int(server.query(f"SELECT count(*) FROM {table}"))
 
     def outcome(self) -> Outcome:
         """Return what came of it."""
@@ -170,9 +180,11 @@ def run(
 
     ``folder``: a new one, which other users may reach.
     """
-    nodes = SERVERS[kind](folder)
-    with replication.running(nodes) as replicated:
-        one = Run(replicated, folder, uidgen(quarantine=quarantine))
+    lease = LEASES[kind]
+    longest_pause = 1.5 * (lease + MAX_LEAD + 3 * MAX_CLOCK_SKEW)
+    cluster = CLUSTERS[kind](folder)
+    with replication.running(cluster):
+        one = Run(cluster, folder, uidgen(lease, quarantine=quarantine))
         one.migrate()
         end = time.monotonic() + minutes * 60
         done = 0
@@ -181,12 +193,12 @@ def run(
                 one.fail_over()
                 done += 1
                 # Sometimes the next failover comes within the quarantine.
-                time.sleep(random.uniform(0, 1.5 * QUARANTINE))
+                time.sleep(random.uniform(0, longest_pause))
         return one.outcome()
 
 
 def available() -> list[str]:
-    """Return the kinds of servers that can be run here."""
+    """Return the kinds of clusters that are run where none is named."""
     driver = importlib.util.find_spec("MySQLdb")
     return ["postgres", *(["mariadb"] if driver and mariadb.is_installed() else [])]
 
@@ -199,7 +211,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=2, help="of each run")
     parser.add_argument("--promotions", type=int, default=3, help="at the least")
     parser.add_argument("--processes", type=int, default=8)
-    parser.add_argument("--servers", choices=SERVERS, nargs="+", default=available())
+    parser.add_argument("--clusters", choices=CLUSTERS, nargs="+", default=available())
     parser.add_argument(
         "--quarantine",
         choices=["with", "without"],
@@ -241,9 +253,13 @@ def main() -> int:
     """Do all runs that were asked for; return the exit status."""
     arguments = parse_arguments()
     stop_cleanly_on_sigterm()
+    if "patroni" in arguments.clusters and not patroni.is_installed():
+        print("Patroni or what it needs is not installed.")
+        print("On Debian: apt-get install postgresql patroni etcd-server")
+        return 1
     if "with" in arguments.quarantine and not quarantine_is_known():
         print("This version of the package knows no quarantine.")
         arguments.quarantine.remove("with")
-    ways = product(arguments.servers, arguments.quarantine)
+    ways = product(arguments.clusters, arguments.quarantine)
     results = [report(kind, quarantine, arguments) for kind, quarantine in ways]
     return 0 if all(results) else 1

@@ -30,9 +30,9 @@ from verification.soak.run_log import RunLog, joined
 if TYPE_CHECKING:
     from django_uidgen.core.generators import UidGenerator
 
-#: How long a process mints before something becomes of it, in seconds, on average, and
+#: How long a process mints before something becomes of it, in leases, on average, and
 #: how often. Some claim again and again, others renew what they have.
-LIVES = {0.4: 3, 6.0: 1}
+LIVES = {0.07: 3, 1.0: 1}
 
 T = TypeVar("T")
 
@@ -102,9 +102,10 @@ class Service:
 class Minter:
     """What one process does."""
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: Output, lease: float) -> None:
         from django_uidgen import generators, uid
 
+        self._lease_seconds = lease
         self._generators = generators
         self._uid = uid
         self._output = output
@@ -119,7 +120,8 @@ class Minter:
     def live(self) -> None:
         """Mint, and let something become of this process, again and again."""
         while True:
-            end = time.monotonic() + random.expovariate(1 / drawn(LIVES))
+            mean = drawn(LIVES) * self._lease_seconds
+            end = time.monotonic() + random.expovariate(1 / mean)
             while time.monotonic() < end:
                 if is_over():
                     return
@@ -186,7 +188,7 @@ class Processes:
 
     def __init__(self, output: Output, lease: float) -> None:
         self._output = output
-        self._longest = LONGEST_SLEEP * lease
+        self._lease = lease
         #: The children, and when they are to be woken.
         self._all: dict[int, float] = {}
 
@@ -206,7 +208,7 @@ class Processes:
             self._all[child] = float("inf")
             return
         random.seed()
-        Minter(self._output).live()
+        Minter(self._output, self._lease).live()
         # As any program ends.
         sys.exit(0)
 
@@ -215,7 +217,8 @@ class Processes:
         for pid in list(self._all):
             ended, status = os.waitpid(pid, os.WNOHANG | os.WUNTRACED)
             if ended and os.WIFSTOPPED(status):
-                self._all[pid] = time.monotonic() + random.uniform(0, self._longest)
+                seconds = self._lease * random.uniform(0, LONGEST_SLEEP)
+                self._all[pid] = time.monotonic() + seconds
             elif ended:
                 del self._all[pid]
                 code = os.waitstatus_to_exitcode(status)
