@@ -115,7 +115,11 @@ class Proxy:
         if isinstance(self.address, tuple):
             return socket.create_connection(self.address)
         server = socket.socket(socket.AF_UNIX)
-        server.connect(self.address)
+        try:
+            server.connect(self.address)
+        except OSError:
+            server.close()
+            raise
         return server
 
     @property

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: Seconds that a server has for what must come. Far more than it takes.
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 class ReplicationError(RuntimeError):

@@ -96,7 +96,7 @@ class Run:
             "DJANGO_SETTINGS_MODULE": "verification.failover.settings",
             SETTINGS: json.dumps(given),
         }
-        self._promotions = 0
+        self.promotions = 0
         self._lost_rows = 0
 
     def migrate(self) -> None:
@@ -143,7 +143,7 @@ class Run:
         self._wait_for_claims(LOST_ROWS)
         self._lost_rows += self._rows(cluster.primary) - self._rows(cluster.standby)
         cluster.fail_over()
-        self._promotions += 1
+        self.promotions += 1
         self._wait_for_claims(LOST_ROWS)
 
     def _wait_for_claims(self, count: int) -> None:
@@ -163,7 +163,7 @@ class Run:
     def outcome(self) -> Outcome:
         """Return what came of it."""
         return gather(
-            self._folder, promotions=self._promotions, lost_rows=self._lost_rows
+            self._folder, promotions=self.promotions, lost_rows=self._lost_rows
         )
 
 
@@ -173,10 +173,9 @@ def run(
     *,
     quarantine: bool,
     processes: int = 8,
-    minutes: float = 0.0,
-    promotions: int = 2,
+    enough: Callable[[Run], bool],
 ) -> Outcome:
-    """Fail over for so long, and at least so often; return what came of it.
+    """Fail over until ``enough`` says so; return what came of it.
 
     ``folder``: a new one, which other users may reach.
     """
@@ -186,14 +185,12 @@ def run(
     with replication.running(cluster):
         one = Run(cluster, folder, uidgen(lease, quarantine=quarantine))
         one.migrate()
-        end = time.monotonic() + minutes * 60
-        done = 0
         with one.minting(processes):
-            while done < promotions or time.monotonic() < end:
-                one.fail_over()
-                done += 1
+            one.fail_over()
+            while not enough(one):
                 # Sometimes the next failover comes within the quarantine.
                 time.sleep(random.uniform(0, longest_pause))
+                one.fail_over()
         return one.outcome()
 
 
@@ -231,13 +228,18 @@ def report(kind: str, quarantine: str, arguments: argparse.Namespace) -> bool:
     folder = Path(tempfile.mkdtemp(prefix="uidgen-failover-"))
     # The servers do not run as root, and must reach their data.
     folder.chmod(0o755)
+    promotions: int = arguments.promotions
+    end: float = time.monotonic() + arguments.minutes * 60
+
+    def enough(one: Run) -> bool:
+        return one.promotions >= promotions and time.monotonic() >= end
+
     outcome = run(
         kind,
         folder,
         quarantine=quarantine == "with",
         processes=arguments.processes,
-        minutes=arguments.minutes,
-        promotions=arguments.promotions,
+        enough=enough,
     )
     for name, value in outcome.lines().items():
         print(f"{name:<32} {value}")
