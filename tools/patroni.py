@@ -206,8 +206,8 @@ class PatroniCluster:
         self.primary.start()
         wait_until(self.primary.leads, "the first server takes writes")
 
-    def add_standby(self) -> None:
-        """Start the other server, and wait until it receives what is committed."""
+    def add_standbys(self) -> None:
+        """Start the other server, and wait until it receives."""
         self.primary.proxy.resume()
         self.standby.start()
         wait_until(self.standby.receives, "the standby receives")

@@ -47,7 +47,7 @@ class Cluster(Protocol):
 
     @property
     def standby(self) -> Server:
-        """The other one."""
+        """The server that is promoted next."""
 
     @property
     def database(self) -> dict[str, Any]:
@@ -56,11 +56,11 @@ class Cluster(Protocol):
     def start(self) -> None:
         """Start a primary, without a standby yet."""
 
-    def add_standby(self) -> None:
-        """Start a standby, and wait until it receives what the primary commits."""
+    def add_standbys(self) -> None:
+        """Start those that are missing, and wait until they receive."""
 
     def lose_what_follows(self) -> None:
-        """From here on the standby lacks what the primary commits."""
+        """From here on the standbys lack what the primary commits."""
 
     def fail_over(self) -> None:
         """Kill the primary, with all its connections, and have the standby promoted."""
@@ -102,13 +102,19 @@ class Nodes(Protocol):
 
 
 class Replication:
-    """A cluster whose standby is promoted by command. Clients reach it by a proxy."""
+    """A cluster whose standby is promoted by command. Clients reach it by a proxy.
 
-    def __init__(self, nodes: Nodes) -> None:
+    With two standbys, two failovers can follow each other. The second one forgets what
+    was committed since the first, too.
+    """
+
+    def __init__(self, nodes: Nodes, *, standbys: int = 1) -> None:
         self._nodes = nodes
-        self._names = ["one", "two"]
+        #: Those that are not in use.
+        self._names = ["one", "two", "three"][: standbys + 1]
+        self._primary_name = self._names.pop(0)
         self._primary: Node | None = None
-        self._standby: Node | None = None
+        self._standbys: list[tuple[str, Node]] = []
         self._proxy = proxy.Proxy(("127.0.0.1", 0))
 
     @property
@@ -119,9 +125,8 @@ class Replication:
 
     @property
     def standby(self) -> Node:
-        """The other one."""
-        assert self._standby is not None
-        return self._standby
+        """The server that is promoted next."""
+        return self._standbys[0][1]
 
     @property
     def database(self) -> dict[str, Any]:
@@ -131,33 +136,38 @@ class Replication:
 
     def start(self) -> None:
         """Start a primary, without a standby yet."""
-        self._primary = self._nodes.start(self._names[0], None)
+        self._primary = self._nodes.start(self._primary_name, None)
         self._proxy.lead_to(self._primary.address)
         self._proxy.start()
 
-    def add_standby(self) -> None:
-        """Start a standby, and wait until it receives what the primary commits."""
-        self._standby = self._nodes.start(self._names[1], self.primary)
-        wait_until(self._standby.receives, "the standby receives")
+    def add_standbys(self) -> None:
+        """Start those that are missing, and wait until they receive."""
+        while self._names:
+            name = self._names.pop(0)
+            standby = self._nodes.start(name, self.primary)
+            self._standbys.append((name, standby))
+            wait_until(standby.receives, "the standby receives")
 
     def lose_what_follows(self) -> None:
-        """From here on the standby lacks what the primary commits."""
-        self.standby.stop_receiving()
+        """From here on the standbys lack what the primary commits."""
+        for _, standby in self._standbys:
+            standby.stop_receiving()
 
     def fail_over(self) -> None:
         """Kill the primary, with all its connections, and promote the standby."""
         self.primary.kill()
         self.standby.promote()
-        self._primary, self._standby = self._standby, None
-        self._names.reverse()
+        self._names.append(self._primary_name)
+        self._primary_name, self._primary = self._standbys.pop(0)
         self._proxy.lead_to(self.primary.address)
 
     def end(self) -> None:
-        """End both servers, and the proxy."""
+        """End all servers, and the proxy."""
         self._proxy.end()
-        for node in (self._primary, self._standby):
-            if node is not None:
-                node.kill()
+        if self._primary is not None:
+            self._primary.kill()
+        for _, standby in self._standbys:
+            standby.kill()
 
 
 @contextmanager

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 from django_uidgen import conf_validation
 from tools import mariadb, patroni, replication
 from tools.postgres import stop_cleanly_on_sigterm
-from tools.replication import Replication
 from verification.failover import ALIAS, SETTINGS
 from verification.failover.outcome import Outcome, gather
 
@@ -31,11 +30,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 
 #: The kinds of clusters.
-CLUSTERS: dict[str, Callable[[Path], replication.Cluster]] = {
-    "postgres": lambda folder: Replication(replication.PostgresNodes(folder)),
-    "mariadb": lambda folder: Replication(mariadb.MariadbNodes(folder)),
-    "patroni": patroni.PatroniCluster,
-}
+CLUSTERS = ["postgres", "mariadb", "patroni"]
 
 #: Enough worker ids for eight processes, and for those that crashed during one lease;
 #: and a reserve that takes what is claimed during a quarantine.
@@ -75,6 +70,18 @@ def uidgen(lease: float, *, quarantine: bool) -> dict[str, Any]:
 def quarantine_is_known() -> bool:
     """Tell whether this version of the package has a quarantine after failovers."""
     return "FAILOVER_WORKER_IDS" in conf_validation._OPTIONS
+
+
+def new_cluster(kind: str, folder: Path, standbys: int) -> replication.Cluster:
+    """Return a cluster that is not started yet."""
+    if kind == "patroni":
+        return patroni.PatroniCluster(folder)
+    nodes: replication.Nodes
+    if kind == "mariadb":
+        nodes = mariadb.MariadbNodes(folder)
+    else:
+        nodes = replication.PostgresNodes(folder)
+    return replication.Replication(nodes, standbys=standbys)
 
 
 class Run:
@@ -129,16 +136,17 @@ class Run:
                 os.killpg(minter.pid, signal.SIGKILL)
             minter.wait()
 
-    def fail_over(self) -> None:
-        """Let the standby miss some leases, and promote it."""
+    def fail_over(self, standbys: int) -> None:
+        """Let the standbys miss some leases, and promote one after the other."""
         cluster = self._cluster
-        cluster.add_standby()
+        cluster.add_standbys()
         self._wait_for_claims(LOST_ROWS)
         cluster.lose_what_follows()
-        self._wait_for_claims(LOST_ROWS)
-        self._lost_rows += self._rows(cluster.primary) - self._rows(cluster.standby)
-        cluster.fail_over()
-        self.promotions += 1
+        for _ in range(standbys):
+            self._wait_for_claims(LOST_ROWS)
+            self._lost_rows += self._rows(cluster.primary) - self._rows(cluster.standby)
+            cluster.fail_over()
+            self.promotions += 1
         self._wait_for_claims(LOST_ROWS)
 
     def _wait_for_claims(self, count: int) -> None:
@@ -168,24 +176,26 @@ def run(
     *,
     quarantine: bool,
     processes: int = 8,
+    standbys: int = 1,
     enough: Callable[[Run], bool],
 ) -> Outcome:
     """Fail over until ``enough`` says so; return what came of it.
 
-    ``folder``: a new one, which other users may reach.
+    ``folder``: a new one, which other users may reach. ``standbys``: so many failovers
+    follow each other at once.
     """
     lease = LEASES[kind]
     longest_pause = 1.5 * (lease + MAX_LEAD + 3 * MAX_CLOCK_SKEW)
-    cluster = CLUSTERS[kind](folder)
+    cluster = new_cluster(kind, folder, standbys)
     with replication.running(cluster):
         one = Run(cluster, folder, uidgen(lease, quarantine=quarantine))
         one.migrate()
         with one.minting(processes):
-            one.fail_over()
+            one.fail_over(standbys)
             while not enough(one):
                 # Sometimes the next failover comes within the quarantine.
                 time.sleep(random.uniform(0, longest_pause))
-                one.fail_over()
+                one.fail_over(standbys)
         return one.outcome()
 
 
@@ -203,6 +213,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=2, help="of each run")
     parser.add_argument("--promotions", type=int, default=3, help="at the least")
     parser.add_argument("--processes", type=int, default=8)
+    parser.add_argument(
+        "--standbys", type=int, choices=[1, 2], default=1, help="not with Patroni"
+    )
     parser.add_argument("--clusters", choices=CLUSTERS, nargs="+", default=available())
     parser.add_argument(
         "--quarantine",
@@ -234,6 +247,7 @@ def report(kind: str, quarantine: str, arguments: argparse.Namespace) -> bool:
         folder,
         quarantine=quarantine == "with",
         processes=arguments.processes,
+        standbys=1 if kind == "patroni" else arguments.standbys,
         enough=enough,
     )
     for name, value in outcome.lines().items():
