@@ -23,7 +23,7 @@ MARIADB_EXTRA = $(if $(UIDGEN_TEST_MARIADB_URL),mariadb)
 # The suite starts hundreds of processes: none is to compile what others have.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo run test large soak galera servers edges bench speed coverage formal lint format types docs check matrix wheel clean
+.PHONY: help demo run test large soak galera failover patroni servers edges bench speed coverage formal lint format types docs check matrix wheel clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
@@ -43,6 +43,12 @@ soak: $(VENV)/.installed-test  ## mint for MINUTES amid kills, forks, clock step
 galera: MINUTES = 2
 galera: $(VENV)/.installed-test $(VENV)/.installed-mariadb  ## lease from three nodes of a Galera cluster while nodes and processes are killed; needs Debian's mariadb-server and galera-4
 	$(BIN)/python -m verification.galera --minutes $(MINUTES) $(ARGS)
+
+failover: $(VENV)/.installed-test $(MARIADB_EXTRA:%=$(VENV)/.installed-%)  ## mint while databases fail over and lose commits, with and without the quarantine
+	$(BIN)/python -m verification.failover $(ARGS)
+
+patroni: $(VENV)/.installed-test  ## the same on two servers under Patroni; needs Debian's postgresql, patroni and etcd-server
+	$(BIN)/python -m verification.failover --clusters patroni $(ARGS)
 
 servers: $(VENV)/.installed-test $(VENV)/.installed-servers  ## test under the programs that serve projects: gunicorn, uWSGI, Celery ...
 	$(BIN)/python -m tools.run_tests $(or $(DB),postgres) -- --servers tests/servers $(ARGS)

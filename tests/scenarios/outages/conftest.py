@@ -17,8 +17,8 @@ from django_uidgen import conf
 from django_uidgen.core.clock import SystemClock
 from django_uidgen.core.exceptions import UidError
 from django_uidgen.models import WorkerNode
-from tests.scenarios.outages import proxy as proxies
 from tests.support.complete import require
+from tools import proxy as proxies
 from tools.postgres import CRASH_SAFE, Server
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -16,7 +16,7 @@ from tests.scenarios.outages.conftest import (
     disjoint,
     wait_until,
 )
-from tests.scenarios.outages.proxy import LateRequest, LostAnswer, LostRequest
+from tools.proxy import LateRequest, LostAnswer, LostRequest
 
 pytestmark = [USES_DATABASE, ON_SERVER, pytest.mark.usefixtures("by_proxy")]
 

@@ -20,7 +20,7 @@ from tests.scenarios.outages.conftest import (
     USES_DATABASE,
     wait_until,
 )
-from tests.scenarios.outages.proxy import LateRequest
+from tools.proxy import LateRequest
 
 pytestmark = [USES_DATABASE, ON_SERVER, pytest.mark.usefixtures("by_proxy")]
 

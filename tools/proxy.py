@@ -115,7 +115,11 @@ class Proxy:
         if isinstance(self.address, tuple):
             return socket.create_connection(self.address)
         server = socket.socket(socket.AF_UNIX)
-        server.connect(self.address)
+        try:
+            server.connect(self.address)
+        except OSError:
+            server.close()
+            raise
         return server
 
     @property
@@ -147,8 +151,22 @@ class Proxy:
             # Else the thread in accept() keeps it open.
             listener.shutdown(socket.SHUT_RDWR)
             listener.close()
+        self._cut_all()
+
+    def lead_to(self, address: tuple[str, int] | str) -> None:
+        """Cut what is open, and forward new connections to another server."""
+        self.address = address
+        self._cut_all()
+
+    def _cut_all(self) -> None:
         for connection in self.connections:
             connection.cut()
+
+    def end(self) -> None:
+        """Stop, and let go of the threads that wait."""
+        self.stop()
+        for connection in self._connections:
+            connection.flowing.set()
 
     # The server hangs.
 
@@ -191,7 +209,4 @@ def running(address: tuple[str, int] | str) -> Iterator[Proxy]:
     try:
         yield proxy
     finally:
-        proxy.stop()
-        for connection in proxy._connections:
-            # Let go of the threads that wait.
-            connection.flowing.set()
+        proxy.end()
