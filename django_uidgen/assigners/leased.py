@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from django.db.models import Exists, F, Min, OuterRef
+from django.db.models import Count, Exists, F, Min, OuterRef
 
 from django_uidgen.assigners.retries import system_random
 from django_uidgen.assigners.table import TableAssigner
@@ -75,22 +75,37 @@ class LeasedWorkerIdAssigner(TableAssigner):
             mine = mine.filter(worker_id__in=ids_or_sample)
         else:
             ids_or_sample = list(ids)
-        used = set(mine.values_list("worker_id", flat=True))
+        rows = mine.values_list("worker_id").union(
+            self._reserved().values_list("worker_id")
+        )
+        used = {worker_id for (worker_id,) in rows}
         unused = [worker_id for worker_id in ids_or_sample if worker_id not in used]
         some = system_random.sample(unused, min(len(unused), _CANDIDATES))
         return sorted(some, key=lambda worker_id: worker_id == self.first)
+
+    def _reserved(self) -> WorkerNodeQuerySet:
+        """Return the rows that reserve some of these worker ids."""
+        return self.nodes.reserved(self.alias).filter(
+            worker_id__range=(self.first, self.last)
+        )
 
     def _gaps(self, mine: WorkerNodeQuerySet) -> list[int]:
         """Return unused worker ids next to used ones, if a sample may miss them."""
         if self.last - self.first < _LISTED:
             return []
-        follower = self.nodes.unsealed(self.alias).filter(
-            worker_id=OuterRef("worker_id") + 1
+        rows = self.nodes.for_generator(self.alias)
+        follower = rows.filter(worker_id=OuterRef("worker_id") + 1)
+        after_leased, after_reserved = (
+            used.filter(
+                ~Exists(follower.filter(sealed=False)),
+                # That of a worker id that no process can lease is sealed.
+                ~Exists(follower.filter(term=1)),
+                worker_id__lt=self.last,
+            ).values_list(F("worker_id") + 1)
+            for used in (mine, self._reserved())
         )
-        before_gaps = mine.filter(~Exists(follower), worker_id__lt=self.last)
-        gaps = before_gaps.annotate(gap=F("worker_id") + 1)
-        found = list(gaps.values_list("gap", flat=True)[:_CANDIDATES])
-        if not mine.filter(worker_id=self.first).exists():
+        found = [gap for (gap,) in after_leased.union(after_reserved)[:_CANDIDATES]]
+        if not rows.filter(worker_id=self.first).exists():
             found.append(self.first)
         return found
 
@@ -98,15 +113,23 @@ class LeasedWorkerIdAssigner(TableAssigner):
         live = self.nodes.reserved_beyond(self.alias, start).filter(
             worker_id__range=(self.first, self.last)
         )
-        first_end = live.aggregate(end=Min("reserved_until"))["end"]
+        found = live.aggregate(count=Count("pk"), end=Min("reserved_until"))
+        first_end, reserved = found["end"], self._reserved().count()
         ends = (
             f" The first ends at {self.layout.moment(first_end).isoformat()}."
             if first_end is not None and first_end < self.end
             else ""
         )
+        never = (
+            f" No process can lease {reserved} of these worker ids: an import reserved "
+            f"them for backdated UIDs, under an earlier setting."
+            if reserved
+            else ""
+        )
         return WorkerIdsExhausted(
             f"Generator {self.alias!r} has {self.last - self.first + 1} worker ids "
-            f"({self.first} to {self.last}), and {live.count()} leases are live.{ends} "
-            f"Set a LAYOUT with more worker_bits or wider WORKER_IDS for more worker "
-            f"ids, or a shorter LEASE (now {self.options.lease} s) to free them sooner."
+            f"({self.first} to {self.last}), and {found['count']} leases are live."
+            f"{ends}{never} Set a LAYOUT with more worker_bits or wider WORKER_IDS for "
+            f"more worker ids, or a shorter LEASE (now {self.options.lease} s) to free "
+            f"them sooner."
         )
