@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, connections, models, transaction
 from django.db.models import Count, Exists, F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -88,6 +88,11 @@ class WorkerNodeQuerySet(models.QuerySet["WorkerNode"]):
     Each verb is one atomic compare-and-swap, on the database of the queryset. Ticks are
     those of the generator's layout.
     """
+
+    def table_exists(self) -> bool:
+        """Return whether the worker table is in the database."""
+        tables = connections[self.db].introspection.table_names()
+        return self.model._meta.db_table in tables
 
     def for_generator(self, alias: str) -> WorkerNodeQuerySet:
         """Restrict to the leases of the generator ``alias``."""
