@@ -94,6 +94,7 @@ class WorkerNodeAdmin(_ModelAdmin):
         DatabaseFilter,
         StateFilter,
         "generator",
+        "kind",
         "node_type",
         ("released_at", admin.EmptyFieldListFilter),
     ]
@@ -104,6 +105,7 @@ class WorkerNodeAdmin(_ModelAdmin):
     ordering = ["-pk"]
     fields = readonly_fields = (
         *SHOWN_COLUMNS,
+        "kind",
         "reserved_from",
         "reserved_until",
         "created",

@@ -14,7 +14,15 @@ from django.core.signals import setting_changed
 from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate, pre_migrate
 
-from django_uidgen import bootstrap, checks, conf, converters, databases, registry
+from django_uidgen import (
+    bootstrap,
+    checks,
+    conf,
+    converters,
+    databases,
+    databases_in_tests,
+    registry,
+)
 from django_uidgen.core import process
 
 
@@ -35,6 +43,12 @@ class DjangoUidgenConfig(AppConfig):
         converters.register()
         pre_migrate.connect(bootstrap.begin, dispatch_uid="django_uidgen")
         post_migrate.connect(bootstrap.end, dispatch_uid="django_uidgen")
+        pre_migrate.connect(
+            databases_in_tests.begin_migrate, dispatch_uid="uidgen_tests"
+        )
+        connection_created.connect(
+            databases_in_tests.connected, dispatch_uid="uidgen_tests"
+        )
         setting_changed.connect(_setting_changed, dispatch_uid="django_uidgen")
         databases.watch_connections()
         connection_created.connect(

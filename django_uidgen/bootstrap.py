@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.apps.registry import Apps
-from django.db import connections
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.dispatch import Signal
 
@@ -43,10 +42,7 @@ def table_is_to_come(database: str) -> bool:
 
     if _migrating.get(database) is not fork.this_process():
         return False
-    return (
-        WorkerNode._meta.db_table
-        not in connections[database].introspection.table_names()
-    )
+    return not WorkerNode.objects.using(database).table_exists()
 
 
 def enter_leases(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:

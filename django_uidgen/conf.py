@@ -22,7 +22,8 @@ Every key is optional; so is the setting::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -69,7 +70,8 @@ def raw_setting() -> Any:
 def aliases() -> list[str]:
     """Return the configured aliases, "default" always among them.
 
-    Raise ``InvalidSetting`` if the setting is not a dict of aliases.
+    Raise ``InvalidSetting`` if the setting is not a dict of aliases, or if a database
+    may not tell two of them apart.
     """
     return _aliases(raw_setting())
 
@@ -162,4 +164,31 @@ def _aliases(setting: Any) -> list[str]:
                 f"UIDGEN has the key {shown(alias)}; an alias is a string of 1 to "
                 f"{MAX_ALIAS_LENGTH} characters."
             )
-    return list(dict.fromkeys([DEFAULT_ALIAS, *setting]))
+    known = list(dict.fromkeys([DEFAULT_ALIAS, *setting]))
+    _check_that_they_differ(known)
+    return known
+
+
+def _check_that_they_differ(known: Iterable[str]) -> None:
+    """Raise ``InvalidSetting`` if a database may not tell two aliases apart."""
+    seen: dict[str, str] = {}
+    for alias in known:
+        other = seen.setdefault(_collated(alias), alias)
+        if other != alias:
+            raise InvalidSetting(
+                f"UIDGEN has the aliases {other!r} and {alias!r}. MySQL and MariaDB "
+                f"compare text without case, accents and spaces at its end, so the two "
+                f"would share their worker ids there. Rename one of them."
+            )
+
+
+def _collated(alias: str) -> str:
+    """Return what collations of MySQL and MariaDB compare of ``alias``."""
+    if not alias.isascii():
+        alias = "".join(
+            character
+            for character in unicodedata.normalize("NFKD", alias)
+            # Marks, such as accents, and characters without a width.
+            if unicodedata.category(character) not in {"Mn", "Cf"}
+        )
+    return alias.casefold().rstrip(" ")

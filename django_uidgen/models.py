@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import IntegrityError, models, transaction
-from django.db.models import Count, Exists, F, Q
+from django.db import IntegrityError, connections, models, transaction
+from django.db.models import Count, Exists, F, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -89,6 +89,11 @@ class WorkerNodeQuerySet(models.QuerySet["WorkerNode"]):
     those of the generator's layout.
     """
 
+    def table_exists(self) -> bool:
+        """Return whether the worker table is in the database."""
+        tables = connections[self.db].introspection.table_names()
+        return self.model._meta.db_table in tables
+
     def for_generator(self, alias: str) -> WorkerNodeQuerySet:
         """Restrict to the leases of the generator ``alias``."""
         return self.filter(generator=alias)
@@ -142,8 +147,25 @@ class WorkerNodeQuerySet(models.QuerySet["WorkerNode"]):
             reserved_until__gt=parts.tick,
         )
 
+    def may_be_deleted(self) -> WorkerNodeQuerySet:
+        """Restrict to sealed leases of processes on which nothing depends.
+
+        The first and the last lease of a worker id stay: the first one shows that the
+        worker id is not reserved for backdated UIDs.
+        """
+        # A reserved worker id has no unsealed row. Its other rows may have the default
+        # kind: versions without that column insert them so.
+        later = self.model._default_manager.using(self.db).filter(
+            generator=OuterRef("generator"),
+            worker_id=OuterRef("worker_id"),
+            sealed=False,
+        )
+        mine = self.filter(kind=WorkerNode.Kind.PROCESS, sealed=True, term__gt=1)
+        return mine.filter(Exists(later))
+
     def reserved(self, alias: str) -> WorkerNodeQuerySet:
         """Restrict to the rows that reserve a worker id for backdated UIDs."""
+        # Not by kind: an index has these columns, and older versions set no kind.
         return self.filter(generator=alias, term=1, sealed=True, reserved_until=0)
 
     def start_term(self, *, term: int = 1, **values: Any) -> WorkerNode | None:
@@ -169,7 +191,13 @@ class WorkerNodeQuerySet(models.QuerySet["WorkerNode"]):
         )
         if reserved.exists():
             return True
-        self.start_term(reserved_from=0, reserved_until=0, sealed=True, **values)
+        self.start_term(
+            reserved_from=0,
+            reserved_until=0,
+            sealed=True,
+            kind=WorkerNode.Kind.RESERVED,
+            **values,
+        )
         return reserved.exists()
 
     def take_over(
@@ -251,6 +279,13 @@ class WorkerNode(models.Model):
         CONTAINER = 1, _("container")
         ACTUAL = 2, _("actual machine")
 
+    class Kind(models.TextChoices):
+        """What a row is for."""
+
+        PROCESS = "process", _("lease of a process")
+        BACKDATED = "backdated", _("lease of backdated UIDs")
+        RESERVED = "reserved", _("reserves a worker id for backdated UIDs")
+
     # With a UidAutoField, a claim would need a UID, and a UID needs a lease.
     id = models.BigAutoField(primary_key=True)
     generator = models.CharField(_("generator"), max_length=64)
@@ -266,6 +301,14 @@ class WorkerNode(models.Model):
         _("sealed"),
         default=False,
         help_text=_("A successor has taken the worker id; this lease is over."),
+    )
+    kind = models.CharField(
+        _("kind"),
+        max_length=9,
+        choices=Kind.choices,
+        default=Kind.PROCESS,
+        # Versions without this column still insert rows while they are replaced.
+        db_default=Kind.PROCESS,
     )
     released_at = models.DateTimeField(
         _("released at"),

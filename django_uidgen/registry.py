@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from enum import Enum
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,7 +14,7 @@ from django.apps import apps
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_uidgen import bootstrap, conf, databases, moments
+from django_uidgen import bootstrap, conf, databases, databases_in_tests, moments
 from django_uidgen.conf import DEFAULT_ALIAS
 from django_uidgen.core import fork, process
 from django_uidgen.core.exceptions import UidError
@@ -28,12 +30,23 @@ _START_TIMEOUT = 60.0
 _STOP_TIMEOUT = 1.0
 
 
+class _Run(Enum):
+    """What a generator is used for: in production, or in a test run.
+
+    Other test runs may use the database of the third kind at the same time.
+    """
+
+    PRODUCTION = 1
+    TEST = 2
+    TEST_IN_SHARED_DATABASE = 3
+
+
 class _Built(NamedTuple):
-    """A generator, and the configuration for which it was built."""
+    """A generator, and the configuration and the run for which it was built."""
 
     generator: UidGenerator
     config: conf.GeneratorConfig
-    in_test_run: bool
+    run: _Run
 
 
 class Generators(fork.ForkAware):
@@ -61,21 +74,20 @@ class Generators(fork.ForkAware):
         Raise ``InvalidSetting`` if the alias is unknown or its setting is invalid.
         """
         # Without the lock: this imports classes, and an import may run any code.
-        config, in_test_run = conf.get_config(alias), process.in_test_run()
+        config = conf.get_config(alias)
+        run = _run_of(config)
         built = self._built.get(alias)
-        if built is None or (built.config, built.in_test_run) != (config, in_test_run):
-            return self._build(config, in_test_run=in_test_run)
+        if built is None or (built.config, built.run) != (config, run):
+            return self._build(config, run)
         return built.generator
 
-    def _build(
-        self, config: conf.GeneratorConfig, *, in_test_run: bool
-    ) -> UidGenerator:
+    def _build(self, config: conf.GeneratorConfig, run: _Run) -> UidGenerator:
         with self._lock.held():
             old = self._built.get(config.alias)
-            if old is not None and old[1:] == (config, in_test_run):
+            if old is not None and old[1:] == (config, run):
                 return old.generator  # another thread was first
-            new = _new_generator(config, in_test_run=in_test_run)
-            self._built[config.alias] = _Built(new, config, in_test_run)
+            new = _new_generator(config, run)
+            self._built[config.alias] = _Built(new, config, run)
         if old is not None:
             _close(old.generator)
         return new
@@ -93,6 +105,14 @@ class Generators(fork.ForkAware):
         """Return the generators that were built so far."""
         with self._lock.held():
             return [built.generator for built in self._built.values()]
+
+    def replace_outdated(self) -> None:
+        """Replace the generators that were built for another setting or run."""
+        with self._lock.held():
+            aliases = list(self._built)
+        for alias in aliases:
+            with suppress(conf.InvalidSetting):
+                self[alias]
 
     def reset(self) -> None:
         """Close and discard all generators. Their next use builds new ones."""
@@ -187,9 +207,17 @@ class Generators(fork.ForkAware):
         self._assigning = None
 
 
-def _new_generator(config: conf.GeneratorConfig, *, in_test_run: bool) -> UidGenerator:
-    if in_test_run and config.test_worker_id is not None:
-        return _for_tests(config, config.test_worker_id)
+def _run_of(config: conf.GeneratorConfig) -> _Run:
+    if config.test_worker_id is None or not process.in_test_run():
+        return _Run.PRODUCTION
+    if databases_in_tests.may_be_shared(config.database):
+        return _Run.TEST_IN_SHARED_DATABASE
+    return _Run.TEST
+
+
+def _new_generator(config: conf.GeneratorConfig, run: _Run) -> UidGenerator:
+    if run is not _Run.PRODUCTION:
+        return _for_tests(config, run)
     return config.generator(
         config.layout,
         config.assigner.from_config(config),
@@ -199,12 +227,14 @@ def _new_generator(config: conf.GeneratorConfig, *, in_test_run: bool) -> UidGen
     )
 
 
-def _for_tests(config: conf.GeneratorConfig, worker_id: int) -> UidGenerator:
+def _for_tests(config: conf.GeneratorConfig, run: _Run) -> UidGenerator:
+    from django_uidgen.assigners.in_shared_databases import InSharedDatabaseAssigner
     from django_uidgen.assigners.in_test_runs import InTestRunAssigner, InTestRunClock
 
+    is_shared = run is _Run.TEST_IN_SHARED_DATABASE
     return config.generator(
         config.layout,
-        InTestRunAssigner(config, worker_id),
+        InSharedDatabaseAssigner(config) if is_shared else InTestRunAssigner(config),
         alias=config.alias,
         # Tests freeze the clock and set it to any time. With no bound on the lead, the
         # position only grows.
@@ -242,6 +272,16 @@ def _enter_bootstrap_leases(*, database: str, nodes: Any, **kwargs: Any) -> None
 
 
 bootstrap.table_made.connect(_enter_bootstrap_leases, dispatch_uid="django_uidgen")
+
+
+def _test_databases_changed(**kwargs: Any) -> None:
+    """Replace generators whose worker ids another test run may use."""
+    generators.replace_outdated()
+
+
+databases_in_tests.changed.connect(
+    _test_databases_changed, dispatch_uid="django_uidgen"
+)
 
 
 def _refill() -> Refill:

@@ -64,6 +64,7 @@ def test_an_end_is_shown_as_a_time(admin_client):
         ({"generator": "orders"}, [6]),
         ({"generator": "orders", "state": "free"}, []),
         ({"node_type__exact": 2}, [3]),
+        ({"kind__exact": "backdated"}, [2]),
         ({"released_at__isempty": 0}, [5]),
         ({"q": "web-2"}, [3]),
         ({"q": "WEB-1", "state": "free"}, [5, 4]),
@@ -74,7 +75,7 @@ def test_an_end_is_shown_as_a_time(admin_client):
 def test_filters_and_words(admin_client, query, found):
     """The list can be narrowed down by each of them, and by several at once."""
     add_lease(1)
-    add_lease(2, sealed=True)
+    add_lease(2, sealed=True, kind="backdated")
     actual = WorkerNode.NodeType.ACTUAL
     add_lease(3, host_name="web-2.example.org", node_type=actual)
     add_lease(4, until=-30)
@@ -90,6 +91,7 @@ def test_the_filters_that_are_offered(admin_client):
     assert filter_titles(admin_client) == [
         "state",
         "generator",
+        "kind",
         "node type",
         "released at",
     ]

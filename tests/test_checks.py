@@ -88,6 +88,14 @@ def test_setting_that_is_no_dict(settings):
     ]
 
 
+def test_aliases_that_differ_only_in_case(settings):
+    """Said once: MySQL and MariaDB would give both the same worker ids."""
+    settings.UIDGEN = {"orders": {}, "Orders": {}}
+    [message] = check_settings(None)
+    assert message.id == "django_uidgen.E001"
+    assert "the aliases 'orders' and 'Orders'" in message.msg
+
+
 def test_each_alias_is_checked(settings):
     """Also those that nothing uses yet; one that is wrong hides no other."""
     settings.UIDGEN = {

@@ -172,6 +172,38 @@ def test_longest_alias_fits_its_column(settings):
     assert column.max_length == conf.MAX_ALIAS_LENGTH
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("default", "Default"),
+        ("orders", "Orders"),
+        ("orders", "orders  "),
+        ("café", "CAFE"),
+        ("straße", "STRASSE"),
+        ("a\u200bb", "AB"),
+    ],
+)
+def test_aliases_that_a_database_may_not_tell_apart(settings, one, other):
+    """They would share their worker ids, by the collations of MySQL and MariaDB.
+
+    So on every database: a project may move.
+    """
+    settings.UIDGEN = {one: {}, "users": {}, other: {}}
+    for use in (conf.aliases, lambda: conf.get_config("users")):
+        with pytest.raises(InvalidSetting) as caught:
+            use()
+        assert f"the aliases {one!r} and {other!r}." in str(caught.value)
+        assert "MariaDB compare text without case" in str(caught.value)
+        assert "Rename one of them." in str(caught.value)
+
+
+def test_aliases_that_every_database_tells_apart(settings):
+    """What differs by more than that may stand side by side."""
+    given = ["orders", " orders", "orders_2", "order", "caf", "café", "订单", "用户"]
+    settings.UIDGEN = {alias: {} for alias in given}
+    assert conf.aliases() == ["default", *given]
+
+
 def test_unknown_alias(settings):
     """The message lists those that are configured."""
     settings.UIDGEN = {"orders": {}}

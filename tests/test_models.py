@@ -98,3 +98,37 @@ def test_tick_that_no_datetime_can_hold():
     node = add_lease(1)
     node.reserved_from = 10**18
     assert node.reserved_from_at is None
+
+
+def add_terms(worker_id, *kinds, unsealed=True, first=1):
+    """Insert one sealed lease after the other; return their keys."""
+    nodes = [
+        add_lease(worker_id, term=first + number, kind=kind, sealed=True)
+        for number, kind in enumerate(kinds)
+    ]
+    if unsealed:
+        WorkerNode.objects.filter(pk=nodes[-1].pk).update(sealed=False)
+    return [node.pk for node in nodes]
+
+
+def test_what_may_be_deleted():
+    """Leases of processes between the first and the last one of a worker id."""
+    _, *between, _ = add_terms(1, "process", "process", "process", "process")
+    add_terms(2, "process")
+    # A disposable worker id, and one that is reserved.
+    add_terms(3, "process", unsealed=False)
+    add_terms(1008, "reserved", "backdated", "backdated", unsealed=False)
+    # As a version without the column inserts them.
+    add_terms(1009, "process", "process", "process", unsealed=False)
+    found = WorkerNode.objects.may_be_deleted()
+    assert set(found.values_list("pk", flat=True)) == set(between)
+    assert found.delete()[0] == 2
+    assert WorkerNode.objects.count() == 10
+
+
+def test_other_generators_and_worker_ids_do_not_matter():
+    """The later lease must be one of the same worker id and generator."""
+    add_terms(1, "process", "process", unsealed=False)
+    add_lease(2)
+    add_lease(1, alias="orders")
+    assert not WorkerNode.objects.may_be_deleted().exists()

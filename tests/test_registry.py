@@ -149,10 +149,10 @@ def test_one_object_for_all_threads(settings, assigner, monkeypatch):
     """Many threads are first at once, and the assigner is made once."""
     make = registry._new_generator
 
-    def slowly(config, *, in_test_run):
+    def slowly(config, run):
         # Long enough for the others to come as well.
         threading.Event().wait(0.05)
-        return make(config, in_test_run=in_test_run)
+        return make(config, run)
 
     monkeypatch.setattr(registry, "_new_generator", slowly)
     settings.UIDGEN = {"default": OWN}

@@ -21,7 +21,7 @@ from django_uidgen.conf import GeneratorConfig, WorkerIds
 from django_uidgen.core.backdated import Blocks
 from django_uidgen.core.exceptions import WorkerIdsExhausted
 from django_uidgen.core.lease import BackdatedLease
-from django_uidgen.models import WorkerNodeQuerySet, backdated_term
+from django_uidgen.models import WorkerNode, WorkerNodeQuerySet, backdated_term
 
 #: The number of worker ids in one query.
 _AT_ONCE = 16
@@ -124,6 +124,7 @@ class BackdatedSlots:
             reserved_until=reserved_until,
             # Never extended, and never taken over.
             sealed=True,
+            kind=WorkerNode.Kind.BACKDATED,
             **values,
         )
         return row is not None

@@ -38,13 +38,16 @@ class InTestRunAssigner(WorkerIdAssigner):
     #: By alias, layout, block and worker id, the number of slots leased.
     _slots_leased: ClassVar[dict[tuple[str, str, int, int], count[int]]] = {}
 
-    def __init__(self, config: GeneratorConfig, worker_id: int) -> None:
+    def __init__(self, config: GeneratorConfig) -> None:
         self._alias = config.alias
         self._layout = config.layout.fingerprint
-        self._worker_id = worker_id
         first, last = config.worker_ids
+        worker_id = config.test_worker_id
+        self._worker_id = first if worker_id is None else worker_id
         #: The worker ids above, or those below if there are none above.
-        self._others = range(worker_id + 1, last + 1) or range(first, worker_id)
+        self._others = range(self._worker_id + 1, last + 1) or range(
+            first, self._worker_id
+        )
         self._end = config.layout.max_tick + 1
         self._process = fork.this_process()
         reserved = config.backdated_worker_ids

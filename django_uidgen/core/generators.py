@@ -213,7 +213,7 @@ class UidGenerator:
             if minted.runs:
                 stock.refilled()
                 return minted.runs[0].start, stock.generation.guard.alive, shelf
-            patience.check()
+            patience.check(minted.obstacle)
             _overcome(minted, stock)
 
     def _collect(self, count: int, *, from_stock: bool) -> list[range | list[int]]:
@@ -241,7 +241,9 @@ class UidGenerator:
             if minted.obstacle is None:
                 break
             missing -= len(taken) + sum(map(len, minted.runs))
-            patience.renew() if taken or minted.runs else patience.check()
+            patience.renew() if taken or minted.runs else patience.check(
+                minted.obstacle
+            )
             _overcome(minted, stock)
             stock = self._own_stock()
         stock.keeper.renew_if_due()
@@ -316,15 +318,24 @@ class _Patience:
         """Restart the time limit: the caller received UIDs."""
         self._since = None
 
-    def check(self) -> None:
-        """Raise ``MaxWaitExceeded`` if the time limit has passed."""
+    def check(self, obstacle: Obstacle | None) -> None:
+        """Raise ``MaxWaitExceeded`` if the time limit has passed.
+
+        ``obstacle``: what prevents the next UID.
+        """
         now = time.monotonic()
         if self._since is None:
             self._since = now
         elif now - self._since > self._max_wait:
+            reason = (
+                "Each lease ended before it could be used: LEASE is shorter than a "
+                "claim takes. Set a longer LEASE, or make the database faster."
+                if obstacle is Obstacle.LEASE
+                else "Does the clock of this machine stand still?"
+            )
             raise MaxWaitExceeded(
                 f"Generator {self._alias!r} minted nothing for MAX_WAIT = "
-                f"{self._max_wait} s. Does the clock of this machine stand still?"
+                f"{self._max_wait} s. {reason}"
             )
 
 

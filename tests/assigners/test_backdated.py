@@ -78,6 +78,7 @@ def test_rows():
     assert slot.reserved_from_at == NOON.replace(hour=0)
     assert slot.reserved_until_at == NOON.replace(hour=0) + DAY
     assert reserved.state == slot.state == "sealed"
+    assert (reserved.kind, slot.kind) == ("reserved", "backdated")
     assert parsed.worker_node == slot
 
 
@@ -267,6 +268,44 @@ def test_moments(settings):
         assert parse(generator.at(naive)).minted_at == NOON
     settings.USE_TZ = False
     assert parse(generator.at(naive)).minted_at == NOON
+
+
+# Rows that an operator deletes.
+
+
+def processes_claim(use, launches, **values):
+    """Let so many processes mint with one worker id, one after the other."""
+    return [use(**values).uid() for _ in range(launches)]
+
+
+@pytest.mark.parametrize("by_older_versions", [False, True])
+def test_day_that_is_imported_again_after_rows_were_deleted(use, by_older_versions):
+    """Three times, 60 UIDs each: what may be deleted is what nothing depends on.
+
+    Older versions insert each row as one of a process.
+    """
+    values = {"WORKER_IDS": (5, 5), "BACKDATED_WORKER_IDS": (1023, 1023)}
+    imported, minted = [], []
+    for _ in range(3):
+        imported += use(**values).uids_at([NOON] * 60)
+        minted += processes_claim(use, 4, **values)
+        if by_older_versions:
+            WorkerNode.objects.update(kind="process")
+        WorkerNode.objects.may_be_deleted().delete()
+    assert len(set(imported)) == len(imported) == 180
+    assert len(set(minted)) == len(minted) == 12
+    assert {parse(uid).worker_id for uid in imported} == {1023}
+    # The leases of the 12 launches, without those between the first and the last.
+    assert WorkerNode.objects.filter(worker_id=5).count() == 2
+    assert WorkerNode.objects.filter(worker_id=1023).count() == 4
+
+
+def test_worker_id_of_processes_whose_rows_were_deleted(use):
+    """It can still not be reserved."""
+    processes_claim(use, 4, WORKER_IDS=(5, 5), BACKDATED_WORKER_IDS=(6, 6))
+    assert WorkerNode.objects.may_be_deleted().delete()[0] == 2
+    with pytest.raises(WorkerIdsExhausted, match="that a process has minted with"):
+        use(WORKER_IDS=(6, 6), BACKDATED_WORKER_IDS=(5, 5)).at(NOON)
 
 
 # Transactions.

@@ -255,8 +255,8 @@ def fill_history(assigner, terms):
 
 #: How full the table is, and how many statements a claim takes at the most.
 STATES = {
-    "empty": ([], 4),
-    "half live": ([(512, {"until": 2 * NOW})], 4),
+    "empty": ([], 3),
+    "half live": ([(512, {"until": 2 * NOW})], 3),
     "all but one live": ([(1023, {"until": 2 * NOW})], 4),
     "all lapsed": ([(1024, {})], 6),
     "all released": ([(1024, {"released_at": "2026-01-01T00:00Z"})], 4),

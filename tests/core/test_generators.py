@@ -124,6 +124,33 @@ def test_clock_that_stands_still(bench, kind):
         one.generator.uid()
 
 
+@both
+def test_leases_that_end_before_they_can_be_used(bench, kind, monkeypatch):
+    """A claim and a renewal take longer than a lease: not the clock is to blame."""
+    one = bench(kind, lease_ticks=2000, max_wait=0.05)
+
+    def slowly(step):
+        def took_three_seconds(*args):
+            lease = step(*args)
+            one.clock.step(3)
+            return lease
+
+        return took_three_seconds
+
+    for name in ("claim", "renew"):
+        monkeypatch.setattr(one.assigner, name, slowly(getattr(one.assigner, name)))
+    for mint in (one.generator.uid, lambda: one.generator.uids(3)):
+        with pytest.raises(MaxWaitExceeded) as caught:
+            mint()
+        assert str(caught.value) == (
+            "Generator 'bench' minted nothing for MAX_WAIT = 0.05 s. Each lease ended "
+            "before it could be used: LEASE is shorter than a claim takes. Set a "
+            "longer LEASE, or make the database faster."
+        )
+    monkeypatch.undo()
+    assert one.generator.uid()
+
+
 # Threads.
 
 

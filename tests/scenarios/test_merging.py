@@ -226,13 +226,15 @@ def test_minting_after_the_merge(settings, filled, page):
     """With either range, or with both: each worker id goes on where it ended."""
     merge(page)
     known = {number for number, _ in uids_of("default")}
-    for worker_ids in (*RANGES.values(), (0, 1023)):
+    used = {node.worker_id for node in WorkerNode.objects.for_generator("default")}
+    alone = [(worker_id, worker_id) for worker_id in sorted(used)]
+    for worker_ids in (*RANGES.values(), (0, 1023), *alone):
         use(settings, "default", worker_ids)
         minted = {Order.objects.create(name="new").pk for _ in range(50)}
         assert minted.isdisjoint(known)
         known |= minted
         assert parse(min(minted)).worker_node.process_id == os.getpid()
-    # Released ones are leased first, in terms that follow.
+    # Those that were used before the merge are leased in terms that follow.
     assert {node.term for node in WorkerNode.objects.for_generator("default")} >= {1, 2}
 
 

@@ -57,7 +57,7 @@ class _MintedSerializer(serializers.Serializer[Any]):
 
 
 class _UidSerializer(ParsedUidSerializer):
-    """The parts of a UID and, for staff only, its lease, or null without one."""
+    """The parts of a UID and, for those who may view it, its lease or null."""
 
     worker_node = WorkerNodeSerializer(required=False, allow_null=True)
 

@@ -137,7 +137,7 @@ class ParsedUidSerializer(serializers.Serializer[ParsedUid]):
     sequence = serializers.IntegerField(read_only=True)
 
 
-class ParsedUidForStaffSerializer(ParsedUidSerializer):
+class ParsedUidWithLeaseSerializer(ParsedUidSerializer):
     """The parts of a UID and the lease under which it was minted, or null."""
 
     worker_node = WorkerNodeSerializer(read_only=True)

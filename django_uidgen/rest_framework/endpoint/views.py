@@ -14,7 +14,7 @@ from rest_framework.exceptions import (
     ValidationError,
 )
 from rest_framework.generics import GenericAPIView, ListAPIView
-from rest_framework.permissions import IsAdminUser, IsAuthenticated
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -28,11 +28,12 @@ from django_uidgen.models import WorkerNode
 from django_uidgen.parsing import parse
 from django_uidgen.registry import generators
 from django_uidgen.rest_framework.endpoint.pagination import bounded
+from django_uidgen.rest_framework.endpoint.permissions import MayViewLeases
 from django_uidgen.rest_framework.endpoint.serializers import (
     COUNT_RULE,
     MintSerializer,
-    ParsedUidForStaffSerializer,
     ParsedUidSerializer,
+    ParsedUidWithLeaseSerializer,
     ParseQuerySerializer,
     WorkerNodeSerializer,
     WorkerQuerySerializer,
@@ -115,14 +116,13 @@ def _body(request: Request) -> Mapping[str, Any]:
 class UidView(_Endpoint, GenericAPIView[Any]):
     """Parse a UID of the generator ``?generator=``, by default "default".
 
-    Only staff see the lease under which it was minted, which names a host and a
-    process.
+    The lease under which it was minted is for those who may view leases.
     """
 
     def get_serializer_class(self) -> type[BaseSerializer[Any]]:
-        """Return the serializer for staff or the one for other users."""
-        staff = IsAdminUser().has_permission(self.request, self)
-        return ParsedUidForStaffSerializer if staff else ParsedUidSerializer
+        """Return the serializer for those who may view leases, or the other one."""
+        may_view = MayViewLeases().has_permission(self.request, self)
+        return ParsedUidWithLeaseSerializer if may_view else ParsedUidSerializer
 
     def get(self, request: Request, uid: str, *args: Any, **kwargs: Any) -> Response:
         """Return the parts of the UID in the path: any text, 400 if it is invalid."""
@@ -136,13 +136,13 @@ class UidView(_Endpoint, GenericAPIView[Any]):
 
 
 class WorkerListView(_Endpoint, ListAPIView[WorkerNode]):
-    """The leases of worker ids, newest first, for staff.
+    """The leases of worker ids, newest first, for those who may view them.
 
     ``?generator=`` and ``?state=`` (live, free or sealed) filter them. Without a
     generator the list has all leases in the database of the generator "default".
     """
 
-    permission_classes = [IsAdminUser]
+    permission_classes = [MayViewLeases]
     serializer_class = WorkerNodeSerializer
     # REST framework has already imported the class that the setting names.
     pagination_class = bounded(cast(Any, api_settings.DEFAULT_PAGINATION_CLASS))

@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import pairwise
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.core.cache import cache
 from django.urls import reverse
 from rest_framework.pagination import (
@@ -44,9 +45,10 @@ def visitor(django_user_model) -> APIClient:
 
 @pytest.fixture
 def staff(django_user_model) -> APIClient:
-    """Someone of the staff."""
+    """Someone of the staff who may view leases."""
     client = APIClient()
     user = django_user_model.objects.create_user("grace", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_workernode"))
     client.force_authenticate(user)
     return client
 
@@ -452,7 +454,8 @@ def test_pages_are_bounded(staff, django_assert_max_num_queries):
     """100 rows a page, 1,000 at most, and no query for each row."""
     for number in range(101):
         add_lease(number)
-    with django_assert_max_num_queries(2):
+    # Two of them ask for the permissions of the user and of the user's groups.
+    with django_assert_max_num_queries(4):
         answer = staff.get(WORKERS).json()
     assert len(answer["results"]) == 100
     assert answer["next"].endswith("?page=2")
@@ -499,10 +502,28 @@ def test_strangers_may_nothing(method, address):
     assert list(response.json()) == ["detail"]
 
 
-def test_staff_alone_see_leases(visitor, staff):
-    """They name hosts and processes."""
-    assert visitor.get(WORKERS).status_code == 403
-    assert staff.get(WORKERS).status_code == 200
+@pytest.mark.parametrize("is_active", [True, False])
+@pytest.mark.parametrize("is_staff", [True, False])
+@pytest.mark.parametrize("permitted", [True, False])
+def test_leases_are_for_those_who_see_them_in_the_admin(
+    client, django_user_model, is_active, is_staff, permitted
+):
+    """A lease names a host and a process."""
+    user = django_user_model.objects.create_user(
+        "mary", is_active=is_active, is_staff=is_staff
+    )
+    if permitted:
+        user.user_permissions.add(Permission.objects.get(codename="view_workernode"))
+    node = add_lease()
+    api = APIClient()
+    api.force_authenticate(user)
+    client.force_login(user)
+    in_admin = client.get(reverse("admin:django_uidgen_workernode_changelist"))
+    may_view = is_active and is_staff and permitted
+    assert (in_admin.status_code == 200) == may_view
+    assert api.get(WORKERS).status_code == (200 if may_view else 403)
+    answer = api.get(f"{UIDS}{uid_of(node)}/").json()
+    assert ("worker_node" in answer) == may_view
 
 
 @pytest.mark.parametrize(
