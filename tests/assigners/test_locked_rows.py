@@ -34,7 +34,7 @@ def lock_all_rows():
 
 def test_released_worker_id_that_is_locked(make):
     """Another one is taken."""
-    assigner = make()
+    assigner = make(worker_ids=(0, 1))
     released = assigner.claim(1000)
     assigner.release(released, 1001)
     with transaction.atomic():

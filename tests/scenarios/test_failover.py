@@ -26,11 +26,11 @@ pytestmark = [
     pytest.mark.skipif(
         connection.vendor not in KINDS, reason="SQLite has no standby server"
     ),
+    # `make failover` shows what happens without one.
+    pytest.mark.skipif(
+        not conductor.quarantine_is_known(), reason="there is no quarantine yet"
+    ),
 ]
-
-with_quarantine = pytest.mark.skipif(
-    not conductor.quarantine_is_known(), reason="there is no quarantine yet"
-)
 
 
 @pytest.fixture
@@ -48,7 +48,6 @@ def fail_over():
     shutil.rmtree(folder)
 
 
-@with_quarantine
 def test_no_duplicates_after_failovers(fail_over):
     """Claims and renewals are forgotten, their holders mint on, and others claim."""
     outcome = fail_over(quarantine=True, enough=lambda run: run.promotions >= 2)

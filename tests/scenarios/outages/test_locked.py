@@ -41,7 +41,7 @@ def test_process_that_can_start_no_thread(run):
 def test_process_that_is_stopped_in_the_midst_of_its_claim(
     settings, tmp_path, statement, others
 ):
-    """The others take other worker ids, though all would have liked that one best."""
+    """The others take other worker ids, though each may draw that one."""
     # Worker ids that no other test uses: InnoDB locks the neighbours, too, of rows that
     # were deleted and are still to be purged.
     first = {"UPDATE": 4000, "INSERT": 4100}[statement]
@@ -57,7 +57,7 @@ def test_process_that_is_stopped_in_the_midst_of_its_claim(
             past = hosts.start(uidgen(last, last))
             past.mint("default", batch=1, runs=1, singly=1)
             past.exit()
-        stopped = hosts.start(uidgen(first, last))
+        stopped = hosts.start(uidgen(last if statement == "UPDATE" else first, last))
         stopped.send("mint_until_stopped_in_a_claim", "default", statement)
         stopped.await_stop()
         rest = [hosts.start(uidgen(first, last)) for _ in range(others)]

@@ -30,7 +30,7 @@ def test_renewal(start, proxy, kind, fault):
     process = start(kind)
     process.mint()
     known = process.lease.reserved_until
-    lost = proxy.inject(fault(b"UPDATE"))
+    lost = proxy.inject(fault(COMMIT))
     process.move(31)
     process.mint()
     assert lost.happened.wait(60)
@@ -60,7 +60,7 @@ def test_renewal_of_a_lease_that_has_ended(start, proxy, kind):
     held = process.lease.worker_id
     known = process.lease.reserved_until
     process.move(65)
-    lost = proxy.inject(LostAnswer(b"UPDATE"))
+    lost = proxy.inject(LostAnswer(COMMIT))
     with pytest.raises(WorkerIdUnavailable, match="Is the database up"):
         process.mint()
     assert lost.happened.is_set()
