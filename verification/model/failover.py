@@ -10,7 +10,7 @@ begins an *incarnation*.
   the tick that a clock shows, which begins its quarantine. The next failover may lose
   the note. Any process of the system may do it, also one that is not in the model.
 - *claim*: one transaction: read the incarnation, then the clock; take over the row if
-  it was released or has lapsed. Ordinary worker ids are claimed outside of a quarantine,
+  it was released or has lapsed. Ordinary worker ids are claimed outside a quarantine,
   reserved ones in it, by the parity of the number of the incarnation.
 - *renew*, *release*: one transaction each, on the row of the process only.
 - *mint* the watched tick, up to ``lead`` ticks before a clock shows it.
@@ -41,8 +41,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple
 
+from verification.model.failover_rules import ODD, ORDINARY, Bounds
 from verification.model.failover_state import (
     NOBODY,
     Database,
@@ -58,108 +58,8 @@ from verification.model.failover_state import (
     without_owner,
 )
 
-#: The kinds of worker ids: any but the reserve, and the two halves of the reserve.
-ORDINARY, EVEN, ODD = "ordinary", "even", "odd"
-KINDS = (ORDINARY, EVEN, ODD)
-
-#: Where the number of an incarnation, whose parity decides, comes from.
-NUMBERS = {
-    "counter": "a counter of all promotions, which no failover loses",
-    "timeline": "one more than the promoted standby knew, as PostgreSQL's timeline",
-    "table": "one more than the last that is noted in the table",
-}
-
-#: How claims go on during a quarantine.
-RESERVES = {
-    "halves": "one half of the reserve for even incarnations, one for odd ones, at once",
-    "short": "the whole reserve, in short leases, after a wait for the length of these",
-}
-
 #: How many notes matter: those of the present incarnation and the two before it.
 RECENT = 3
-
-
-class Bounds(NamedTuple):
-    """How large the model is. All but the first two are ticks."""
-
-    processes: int
-    failovers: int
-    #: The watched tick, and the last one of time.
-    watched: int
-    lease: int
-    lead: int
-    #: What the protocol takes for the bound of the differences between clocks.
-    skew: int = 1
-    #: How often it is part of a quarantine, and of the margin of a renewal.
-    in_quarantine: int = 2
-    in_margin: int = 1
-    #: The length of a reserved lease, for the reserve that is used in short leases.
-    short: int = 1
-
-
-class Case(NamedTuple):
-    """A safeguard that is missing, where that shows, and what is done in its place."""
-
-    kind: str
-    failovers: int
-    text: str
-    number: str = "counter"
-    reserve: str = "halves"
-
-
-#: The safeguards, each with what is done in its place.
-MUTATIONS = {
-    "no_quarantine": Case(ORDINARY, 1, "a new incarnation begins no quarantine"),
-    "no_skew": Case(ORDINARY, 1, "the quarantine is LEASE + MAX_LEAD long"),
-    "ordinary_in_quarantine": Case(
-        ORDINARY, 1, "ordinary worker ids are claimed in a quarantine too"
-    ),
-    "early_clock": Case(
-        ORDINARY, 1, "an incarnation is noted with a tick read before it was found new"
-    ),
-    "first_is_free": Case(
-        ORDINARY, 1, "the first note begins no quarantine, though a process wrote it"
-    ),
-    "lapsed_renewed": Case(
-        ORDINARY, 1, "a lapsed lease is renewed over a failover, if its row is there"
-    ),
-    "renewed_without_skew": Case(
-        ORDINARY, 1, "a lease is renewed over a failover while now is before its end"
-    ),
-    "early_clock_renewal": Case(
-        ORDINARY, 1, "its end is compared with a tick read before the incarnation was"
-    ),
-    "any_row_renewed": Case(
-        ORDINARY, 1, "over a failover any row of the worker id is renewed"
-    ),
-    "any_row_released": Case(
-        ORDINARY, 1, "over a failover any row of the worker id is released"
-    ),
-    "known_by_number": Case(
-        ORDINARY, 2, "a lease knows its incarnation by the timeline alone", "timeline"
-    ),
-    "one_reserve": Case(ODD, 2, "both parities claim from one reserve"),
-    "reserved_over_failover": Case(
-        ODD, 3, "a reserved id is renewed over a failover, as an ordinary one"
-    ),
-    "reserved_kept": Case(ODD, 3, "a reserved id is renewed beyond its quarantine"),
-    "reserved_uncapped": Case(
-        ODD, 3, "a reserved lease may end later than its quarantine"
-    ),
-    "third_at_once": Case(ODD, 3, "a third incarnation within Q claims at once"),
-    "third_by_notes": Case(
-        ODD, 3, "a third one is known by the notes that are left in the table"
-    ),
-    "short_at_once": Case(
-        ODD, 2, "short leases of the reserve are claimed at once", "table", "short"
-    ),
-    "short_without_skew": Case(
-        ODD, 2, "they are claimed after SHORT + MAX_LEAD", "table", "short"
-    ),
-    "short_long": Case(
-        ODD, 2, "leases of the reserve are as long as others", "table", "short"
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -323,18 +223,24 @@ class Model:
             return False
         if self.reserve == "short":
             return now >= present.ready
-        if self.mutation != "one_reserve":
-            if present.number % 2 != (self.kind == ODD):
-                return False
+        own_half = present.number % 2 == (self.kind == ODD)
+        if not own_half and self.mutation != "one_reserve":
+            return False
+        return self._has_settled(notes, now)
+
+    def _has_settled(self, notes: tuple[Note, ...], now: int) -> bool:
+        """Tell whether all that the same half leased in an earlier quarantine ended.
+
+        Two incarnations before the present one are of the same parity. Their leases end
+        with their quarantine, and before that of the incarnation between. No note, or
+        another number, proves nothing: a failover may have lost them.
+        """
         if self.mutation == "third_at_once":
             return True
         if self.mutation == "third_by_notes":
             return sum(now < note.over for note in notes) < RECENT
-        # What the incarnation of the same parity before this one has leased has ended.
-        return any(
-            note.number in (present.number - 1, present.number - 2) and now >= note.over
-            for note in notes
-        )
+        before = (notes[-1].number - 1, notes[-1].number - 2)
+        return any(note.number in before and now >= note.over for note in notes)
 
     def _new_end(self, start: int, database: Database) -> int:
         """Return the end of a lease of this kind that begins at ``start``."""
@@ -343,7 +249,9 @@ class Model:
         if self.reserve == "short" and self.mutation != "short_long":
             return self._end(start + self.bounds.short)
         end = self._end(start + self.bounds.lease)
-        if self.mutation in ("reserved_kept", "reserved_uncapped"):
+        if self.mutation == "short_long":
+            return end
+        if self.mutation == "reserved_uncapped":
             return end
         return min(end, database.notes[-1].over)
 
@@ -378,14 +286,15 @@ class Model:
                 yield done._replace(state=done.state._replace(noted=state.noted))
 
     def _renew(self, state: State, who: int, lease: Lease) -> Iterator[Step]:
-        other = state.database.row.owner != who
-        if other and (lease.current or self.mutation != "any_row_renewed"):
+        if state.database.row.owner != who:
             return
         for database in self._noted(state):
             for now in self._readings(state, early=self._early_renewal(lease)):
                 if not self._may_renew(lease, database.notes[-1], now):
                     continue
                 end = self._new_end(now, database)
+                if self.mutation == "reserved_kept":
+                    end = self._end(now + self.bounds.lease)
                 if end <= max(lease.end, database.row.end):
                     continue
                 row = database.row._replace(end=end, released=False)
@@ -493,5 +402,3 @@ class Model:
 def _subsets(standbys: set[Standby], size: int) -> Iterator[tuple[Standby, ...]]:
     """Return each way to keep as many standbys as may still be promoted."""
     return combinations(sorted(standbys), min(size, len(standbys)))
-
-

@@ -95,7 +95,7 @@ def renamed(database: Database, new: dict[int, int]) -> Database:
 def with_lease(
     state: State, who: int, lease: Lease | None, *, keeps_row: bool = False
 ) -> State:
-    """Return ``state`` with the lease of a process; rows of its old one are nobody's."""
+    """Return ``state`` with a lease of a process; rows of its old one are nobody's."""
     leases = list(state.leases)
     leases[who - 1] = lease
     state = state._replace(leases=tuple(leases))
