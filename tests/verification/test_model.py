@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from verification.model import failover_check
 from verification.model.check import (
     FOR_MUTATIONS,
     QUICK,
@@ -80,4 +81,21 @@ def test_the_program_fails(monkeypatch, all_safeguards, refuted):
     monkeypatch.setattr(
         "verification.model.check._print_mutation", lambda mutation: refuted
     )
+    monkeypatch.setattr(
+        "verification.model.failover_check.run", lambda size: (True, [True])
+    )
     assert main([]) == 1
+
+
+@pytest.mark.parametrize("result", [(True, [False]), (False, [True])])
+def test_the_program_fails_for_the_model_of_failovers(monkeypatch, result):
+    """As for the model of one incarnation."""
+    for name in ("_print_check", "_print_mutation"):
+        monkeypatch.setattr(f"verification.model.check.{name}", lambda what: True)
+    sizes = []
+    monkeypatch.setattr(
+        "verification.model.failover_check.run",
+        lambda size: sizes.append(size) or result,
+    )
+    assert [main([]), main(["--quick"]), main(["--full"])] == [1, 1, 1]
+    assert sizes == [failover_check.USUAL, failover_check.QUICK, failover_check.FULL]

@@ -4,6 +4,7 @@
 for a tick of a worker id that is minted twice, then takes out each safeguard in turn
 and prints the shortest way to a duplicate. The exit status is 0 if there is none with
 the safeguards, and one without each of them. It needs nothing but Python.
+With no bounds given, the model of failovers is searched as well.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
+from verification.model import failover_check
 from verification.model.lease_model import (
     BLANK,
     MUTATIONS,
@@ -337,6 +339,12 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def _failovers(given: argparse.Namespace) -> failover_check.Size:
+    if given.full:
+        return failover_check.FULL
+    return failover_check.QUICK if given.quick else failover_check.USUAL
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; return its exit status."""
     given = _arguments(arguments)
@@ -350,6 +358,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         holds &= _print_check(FULL)
     print("\nWithout one safeguard:")
     refuted = [_print_mutation(mutation) for mutation in MUTATIONS]
+    if not numbers:
+        after_failovers, more = failover_check.run(_failovers(given))
+        holds &= after_failovers
+        refuted += more
     print(f"\nWith all safeguards: {'no duplicate' if holds else 'DUPLICATE'}")
     print(f"Mutations refuted: {sum(refuted)} of {len(refuted)}")
     return 0 if holds and all(refuted) else 1
