@@ -196,7 +196,7 @@ def defined_ids():
     return Counter(
         found
         for file in sorted(PACKAGE.rglob("*.py"))
-        for found in re.findall(r'id="(django_uidgen\.\w+)"', file.read_text())
+        for found in re.findall(r'\bid="(django_uidgen\.\w+)"', file.read_text())
     )
 
 
