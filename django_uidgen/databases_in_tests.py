@@ -16,6 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.dispatch import Signal
 
 from django_uidgen.core import process
+from django_uidgen.databases import origin_of
 from django_uidgen.dialects import dialect_of
 
 #: Sent after the answer of ``may_be_shared()`` may have changed.
@@ -55,8 +56,9 @@ def may_be_shared(database: str) -> bool:
         return False
     if database in _made:
         return not _made[database]
+    origin = origin_of(connections[database])
     return database in _connected and not any(
-        made and _address(alias) == _address(database)
+        made and origin_of(connections[alias]) == origin
         for alias, made in _made.copy().items()
     )
 
@@ -66,8 +68,3 @@ def _is_in_memory(database: str) -> bool:
     return dialect_of(connection).single_writer and bool(
         connection.creation.is_in_memory_db(connection.settings_dict["NAME"])
     )
-
-
-def _address(database: str) -> tuple[Any, ...]:
-    settings = connections[database].settings_dict
-    return settings["ENGINE"], settings["HOST"], settings["PORT"], settings["NAME"]
