@@ -783,5 +783,6 @@ def test_fork_does_not_wait_for_ever(monkeypatch):
             if pid == 0:
                 os._exit(5 if databases._gate._lock.acquire(timeout=0) else 6)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
-    assert databases._gate._lock.acquire(timeout=0)
-    databases._gate._lock.release()
+    lock = databases._gate._lock.acquire(timeout=0)
+    assert lock is not None
+    lock.release()
