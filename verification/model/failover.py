@@ -40,7 +40,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
 
 from verification.model.failover_rules import ODD, ORDINARY, Bounds
 from verification.model.failover_state import (
@@ -54,6 +53,7 @@ from verification.model.failover_state import (
     Step,
     renamed,
     sortable,
+    subsets,
     with_lease,
     without_owner,
 )
@@ -130,7 +130,7 @@ class Model:
                 if standby == here
                 else "an earlier state, whose row ends at {}"
             )
-            for standbys in _subsets({here, *state.standbys}, left):
+            for standbys in subsets({here, *state.standbys}, left):
                 after = promoted._replace(standbys=standbys)
                 yield Step(0, what, (standby.database.row.end,), after)
 
@@ -397,8 +397,3 @@ class Model:
         if row.end <= time:
             row = Row(0, row.owner, released=True)
         return Database(row, notes)
-
-
-def _subsets(standbys: set[Standby], size: int) -> Iterator[tuple[Standby, ...]]:
-    """Return each way to keep as many standbys as may still be promoted."""
-    return combinations(sorted(standbys), min(size, len(standbys)))

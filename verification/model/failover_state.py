@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import combinations
 from typing import NamedTuple
 
 #: The owner of a row that is the lease of no process any more.
@@ -90,6 +92,11 @@ def without_owner(standby: Standby) -> tuple[object, ...]:
 def renamed(database: Database, new: dict[int, int]) -> Database:
     row = database.row
     return database._replace(row=row._replace(owner=new[row.owner]))
+
+
+def subsets(standbys: set[Standby], size: int) -> Iterator[tuple[Standby, ...]]:
+    """Return each way to keep as many standbys as may still be promoted."""
+    return combinations(sorted(standbys), min(size, len(standbys)))
 
 
 def with_lease(
