@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -46,8 +47,15 @@ _interpreters.destroy(made[1])
 def test_each_mints_its_own(tmp_path, kind, generator):
     """With worker ids of their own, and they end when they are asked to."""
     path = f"django_uidgen.generators.{generator}"
+    # coverage's tracer cannot be loaded there.
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("COVERAGE")
+    }
     ended = subprocess.run(
         [sys.executable, "-c", PROGRAM, kind, path, str(tmp_path / "db.sqlite3")],
+        env=environment,
         capture_output=True,
         text=True,
         timeout=120,
