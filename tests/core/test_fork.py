@@ -261,11 +261,17 @@ def test_lock_that_an_exception_left_held(monkeypatch):
     hold()
 
 
+def have_process_id(monkeypatch, number):
+    """Have the module ``fork`` see this process id, here and in children."""
+    fake = types.SimpleNamespace(getpid=lambda: number)
+    monkeypatch.setattr("django_uidgen.core.fork.os", fake)
+
+
 @forks
 def test_child_with_the_process_id_of_an_ancestor(monkeypatch, fork):
     """Numbers come round: a grandchild may have that of a process that is dead."""
     lock = ProcessLock()
-    monkeypatch.setattr(os, "getpid", lambda: 4711)
+    have_process_id(monkeypatch, 4711)
     parent = this_process()
 
     def take():
@@ -280,7 +286,7 @@ def test_child_with_the_process_id_of_its_parent_without_a_page(monkeypatch):
     """There the hook of a fork by Python helps."""
     monkeypatch.setattr(fork, "_wiped_on_fork", lambda: None)
     monkeypatch.setattr(fork, "_guard", ForkGuard())
-    monkeypatch.setattr(os, "getpid", lambda: fork._guard.process_id)
+    have_process_id(monkeypatch, fork._guard.process_id)
     parent = this_process()
     assert in_child(lambda: this_process() is parent) is False
     assert this_process() is parent
@@ -462,7 +468,7 @@ def test_page_without_help_of_the_kernel(monkeypatch):
 def test_hooks_where_nothing_else_tells(monkeypatch, kind):
     """Neither a page of the kernel's nor the process id, which has come round."""
     monkeypatch.setattr(fork, "_wiped_on_fork", lambda: None)
-    monkeypatch.setattr(os, "getpid", lambda: 4711)
+    have_process_id(monkeypatch, 4711)
     generator = kind(LAYOUT, MemoryAssigner(LAYOUT))
     generator.uid()
     assert in_child(lambda: bool(generator._generation.guard)) is False
