@@ -73,21 +73,22 @@ ENVIRONMENTS = {
     ),
 }
 
-#: Tests that take most of the time, for they start processes or many threads. What
-#: they find depends on a Python or on a Django, hardly on the pair.
-SLOW = [
-    "tests/core/test_threads.py",
+#: Tests that take most of the time, for they start processes or many threads, and those
+#: of code without Django. What they find depends on a Python or on a Django, hardly on
+#: the pair.
+LEFT_OUT_OF_PAIRS = [
+    "tests/assigners/test_worked_example.py",
+    "tests/core",
     "tests/example",
     "tests/fields/test_default_auto_field.py",
     "tests/management/test_command.py",
-    "tests/scenarios/test_async.py",
-    "tests/scenarios/test_forks.py",
-    "tests/scenarios/test_merging.py",
-    "tests/scenarios/test_processes.py",
-    "tests/scenarios/test_rolled_back_callers.py",
+    "tests/scenarios",
     "tests/test_apps.py",
+    "tests/test_benchmarks.py",
     "tests/test_bootstrap.py",
+    "tests/test_databases_in_tests.py",
     "tests/test_moments.py",
+    "tests/verification",
 ]
 
 
@@ -100,7 +101,7 @@ def run_suite(session: nox.Session, environment: Environment) -> None:
         session.run(*pip, "uninstall", "--yes", environment.without)
     left_out = [] if "--stress" in session.posargs else ["-m", "not stress"]
     if not environment.whole:
-        left_out += [f"--ignore={path}" for path in SLOW]
+        left_out += [f"--ignore={path}" for path in LEFT_OUT_OF_PAIRS]
     covered = environment.coverage and "--coverage" in session.posargs
     with tempfile.TemporaryDirectory(prefix="uidgen-matrix-") as folder:
         session.chdir(unpack_tests(Path(folder)))
