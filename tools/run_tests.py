@@ -45,7 +45,7 @@ ROOT = Path(__file__).resolve().parents[1]
 #: Seconds after which a run has hung.
 LIMIT = 40 * 60
 
-#: Tests that have to do with no database.
+#: Tests that have nothing to do with a database, or not with its kind.
 WITHOUT_DATABASE = [
     "tests/assigners/test_in_test_runs.py",
     "tests/assigners/test_worked_example.py",
@@ -53,12 +53,18 @@ WITHOUT_DATABASE = [
     # The project has a SQLite of its own there.
     "tests/example/test_demo.py",
     "tests/example/test_project.py",
+    "tests/fields/test_field_forms.py",
     "tests/scenarios/test_sub_interpreters.py",
     "tests/test_benchmarks.py",
     "tests/test_conf.py",
     "tests/test_conf_validation.py",
+    "tests/test_converters.py",
     "tests/test_docs.py",
+    "tests/test_forms.py",
+    "tests/test_json.py",
     "tests/test_public_names.py",
+    "tests/test_short_forms.py",
+    "tests/test_templatetags.py",
     "tests/verification",
 ]
 
