@@ -6,7 +6,7 @@ import logging
 import os
 from typing import Any
 
-from django.db import Error, transaction
+from django.db import Error, connections, transaction
 
 from django_uidgen import databases, node_info
 from django_uidgen.core.exceptions import LeaseLost
@@ -49,6 +49,14 @@ class LeaseRow:
             "process_id": os.getpid(),
         }
 
+    def _is_here(self) -> bool:
+        """Return whether the row is in the database that is behind the alias now.
+
+        In another one, its key may be that of another row.
+        """
+        here = databases.origin_of(connections[self._rows.db])
+        return bool(self._lease.origin == here)
+
     def exists(self) -> bool:
         """Return whether the row is in the table."""
         return self._rows.found_by_a_write()
@@ -60,6 +68,10 @@ class LeaseRow:
         that process may have been stopped in the midst of a takeover.
         """
         lease = self._lease
+        if not self._is_here():
+            raise self._lost(
+                f"it is in another database than the one now behind {self._rows.db!r}"
+            )
         unchanged = self._rows.filter(reserved_until__gte=lease.reserved_until)
         try:
             with transaction.atomic(using=self._rows.db):
@@ -117,7 +129,8 @@ class LeaseRow:
 
     def release(self, until: int) -> None:
         """Release the lease: it ends at tick ``until``, and its worker id is free."""
-        self._rows.release(self._lease.key, until)
+        if self._is_here():
+            self._rows.release(self._lease.key, until)
 
     def seal(self) -> None:
         """Seal the lease: its worker id is never leased again."""

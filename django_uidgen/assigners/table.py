@@ -25,7 +25,7 @@ from django_uidgen.assigners.retries import unless_locked, until_won
 from django_uidgen.assigners.steps import StepRunner
 from django_uidgen.conf import GeneratorConfig
 from django_uidgen.core.assigner import WorkerIdAssigner
-from django_uidgen.core.exceptions import LeaseLost, WorkerIdUnavailable
+from django_uidgen.core.exceptions import WorkerIdUnavailable
 from django_uidgen.core.lease import BackdatedLease, Lease
 from django_uidgen.dialects import dialect_of
 from django_uidgen.models import WorkerNode, WorkerNodeQuerySet
@@ -185,11 +185,8 @@ class TableAssigner(WorkerIdAssigner):
             key=node.pk,
             # The claim may have waited for a writer that was rolled back in the end.
             begins_after_claim=self.single_writer,
-            origin=self._origin(),
+            origin=databases.origin_of(connections[self.database]),
         )
-
-    def _origin(self) -> databases.Origin:
-        return databases.origin_of(connections[self.database])
 
     # Renew and release.
 
@@ -205,13 +202,6 @@ class TableAssigner(WorkerIdAssigner):
         if now >= lease.reserved_until:
             # The lease lapsed, or the clock was stepped forward: check as for a claim.
             check_clock(self.config)
-        if lease.origin != self._origin():
-            # Its key may be that of another row there.
-            raise LeaseLost(
-                f"The lease of worker id {lease.worker_id} of generator "
-                f"{self.alias!r} is in another database than the one that is now "
-                f"behind {self.database!r}."
-            )
         self._row_of(lease).renew(until, has_lapsed=now >= lease.reserved_until)
         return Lease(
             worker_id=lease.worker_id,
@@ -230,11 +220,7 @@ class TableAssigner(WorkerIdAssigner):
         """Release ``lease``: it ends at ``next_tick``."""
         until = min(max(next_tick, lease.reserved_from), lease.reserved_until)
         if lease.key is not None:
-            self.steps.run(partial(self._release, lease, until))
-
-    def _release(self, lease: Lease, until: int) -> None:
-        if lease.origin == self._origin():
-            self._row_of(lease).release(until)
+            self.steps.run(lambda: self._row_of(lease).release(until))
 
     def _row_of(self, lease: Lease) -> LeaseRow:
         return LeaseRow(self.nodes, self.alias, lease)

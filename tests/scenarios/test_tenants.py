@@ -88,7 +88,7 @@ def test_lease_of_another_database_is_neither_renewed_nor_released(generator, sw
     mine = generator.lease
     before = lease_in("other").reserved_until
     assigner = generator.assigner
-    with pytest.raises(LeaseLost, match="is in another database"):
+    with pytest.raises(LeaseLost, match="it is in another database"):
         assigner.renew(foreign._replace(key=mine.key), before + 10**6)
     assigner.release(foreign._replace(key=mine.key), 0)
     node = lease_in("other")
