@@ -501,6 +501,17 @@ def test_lease_without_a_bound_that_was_given_up(bench, kind):
 
 
 @both
+def test_lease_that_was_given_up_inside_a_transaction(bench, kind, monkeypatch):
+    """On SQLite a release would wait for that transaction: the lease lapses."""
+    one = bench(kind)
+    one.generator.uid()
+    one.generation.guard.disarm()
+    monkeypatch.setattr(one.assigner, "must_be_provisional", lambda: True)
+    one.generator.uid()
+    assert one.assigner.rows[0].released is False
+
+
+@both
 def test_slow_thread_of_a_generation_that_was_given_up(bench, kind, monkeypatch):
     """It was past the look at the guard, and finds no lease: it mints with another."""
     one = bench(kind, max_wait=0.05)

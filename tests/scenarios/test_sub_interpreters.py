@@ -66,6 +66,16 @@ def test_each_mints_its_own(tmp_path, kind, generator):
     assert len(set(uids)) == 12
 
 
+def test_daemon_threads_that_are_refused(monkeypatch):
+    """As in an isolated sub-interpreter."""
+
+    def refuse(*, daemon):
+        raise RuntimeError("daemon threads are disabled in this (sub)interpreter")
+
+    monkeypatch.setattr("django_uidgen.core.process.threading.Thread", refuse)
+    assert not process.threads_run()
+
+
 def test_no_thread_is_begun_while_the_interpreter_shuts_down(monkeypatch):
     """It might never run, and its starter would wait for it."""
     assert process.threads_run()

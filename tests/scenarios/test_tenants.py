@@ -79,6 +79,19 @@ def test_each_tenant_has_leases_of_its_own(generator, switch, caplog):
 
 
 @both
+def test_generators_that_are_not_concerned(generator, settings, switch, caplog):
+    """One that has leased nothing yet, and one with leases in another database."""
+    orders = {"TEST": False, "DATABASE": "other", "OPTIONS": {"MAX_WAIT": 60}}
+    settings.UIDGEN = {**settings.UIDGEN, "orders": orders}
+    generators["default"].uids(0)
+    generators["orders"].uid()
+    lease = generators["orders"].lease
+    switch("other")
+    assert generators["orders"].lease is lease
+    assert caplog.text == ""
+
+
+@both
 def test_lease_of_another_database_is_neither_renewed_nor_released(generator, switch):
     """A row there may have the same key, and be the lease of this process now."""
     generator.uid()
