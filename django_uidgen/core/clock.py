@@ -1,4 +1,8 @@
-"""Ticks from the system clock, and a clock for tests that moves only on command."""
+"""Ticks from the system clock, and a clock for tests that moves only on command.
+
+When the clock was stepped back, ``Generation.stepped_back()`` notices, and
+``LeaseKeeper.leave_the_future()`` claims a lease at the new time.
+"""
 
 from __future__ import annotations
 
