@@ -53,8 +53,8 @@ patroni: $(VENV)/.installed-test  ## the same on two servers under Patroni; need
 servers: $(VENV)/.installed-test $(VENV)/.installed-servers  ## test under the programs that serve projects: gunicorn, uWSGI, Celery ...
 	$(BIN)/python -m tools.run_tests $(or $(DB),postgres) -- --servers tests/servers $(ARGS)
 
-large: $(VENV)/.installed-test  ## move a million rows to UID keys, on PostgreSQL
-	$(BIN)/python -m tools.run_tests postgres -- -m large tests/scenarios $(ARGS)
+large: $(VENV)/.installed-test  ## move a million rows to UID keys on PostgreSQL; look for what each safeguard of failovers prevents
+	$(BIN)/python -m tools.run_tests postgres -- -m large tests/scenarios tests/verification $(ARGS)
 
 edges: $(VENV)/.installed-test $(VENV)/.installed-edges  ## test in a real browser, and by the schema; needs Debian's chromium
 	$(BIN)/python -m tools.run_tests $(if $(COVERAGE),--coverage) edges -- --edges tests/edges $(ARGS)

@@ -50,11 +50,15 @@ WITHOUT_DATABASE = [
     "tests/assigners/test_in_test_runs.py",
     "tests/assigners/test_worked_example.py",
     "tests/core",
+    "tests/example/test_admin.py",
     # The project has a SQLite of its own there.
     "tests/example/test_demo.py",
     "tests/example/test_project.py",
     "tests/fields/test_field_forms.py",
+    "tests/management/test_command.py",
     "tests/scenarios/test_sub_interpreters.py",
+    "tests/test_admin.py",
+    "tests/test_apps.py",
     "tests/test_benchmarks.py",
     "tests/test_conf.py",
     "tests/test_conf_validation.py",
@@ -65,6 +69,7 @@ WITHOUT_DATABASE = [
     "tests/test_public_names.py",
     "tests/test_short_forms.py",
     "tests/test_templatetags.py",
+    "tests/test_uid_admin.py",
     "tests/verification",
 ]
 

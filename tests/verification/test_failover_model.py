@@ -25,6 +25,7 @@ def test_no_failover_makes_a_uid_repeat(model):
     assert found.states > 100
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("mutation", MUTATIONS)
 def test_without_a_safeguard_a_uid_repeats(mutation):
     """The way there is told step by step, and its last step mints a tick again."""
@@ -89,6 +90,7 @@ def test_the_same_seed_walks_the_same_way():
     assert walk(model, 20, seed=2).steps != first.steps
 
 
+@pytest.mark.large
 def test_what_is_printed(capsys):
     """Figures of each search and walk, and the way to a duplicate."""
     size = failover_check.Size([Model(SMALL, ODD)], walks=5)
