@@ -48,6 +48,7 @@ class _Deferral(logging.Filter):
         if not self._is_open():
             return True
         self._records.append(record)
+        self._flush()  # if the last one was closed meanwhile
         return False
 
     def _flush(self) -> None:

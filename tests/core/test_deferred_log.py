@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from django_uidgen.core.deferred_log import deferred
+from django_uidgen.core.deferred_log import _deferral, deferred
 from django_uidgen.core.exceptions import WorkerIdUnavailable
 from django_uidgen.core.layout import BitLayout
 from tests.core.test_fork import forks, in_child
@@ -89,6 +89,14 @@ def test_records_of_other_threads_wait_too(caplog):
             pass
         assert not caplog.records
     assert [record.getMessage() for record in caplog.records] == ["A step."]
+
+
+def test_record_of_the_last_moment(caplog, monkeypatch):
+    """It is not left behind by a body that ends while it is being kept back."""
+    answers = iter([True])
+    monkeypatch.setattr(_deferral, "_is_open", lambda: next(answers, False))
+    logger.warning("Late.")
+    assert [record.getMessage() for record in caplog.records] == ["Late."]
 
 
 @forks
